@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clock.h - which time is it, and for whom.
+ *
+ * Deadlines and timeouts use the monotonic clock; leases use the boot clock, which also runs
+ * while the machine sleeps; the wall clock is for people and for peers, never for decisions. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	CLOCK_STAMP_BYTES = 32,         /* "2026-01-02T03:04:05.678Z" and the NUL */
+	CLOCK_BOOT_ID_BYTES = 37,       /* a UUID and the NUL */
+};
+
+double clock_monotonic_s(void);
+/* Milliseconds of CLOCK_BOOTTIME; meaningful together with clock_boot_id(). */
+int64_t clock_boot_ms(void);
+/* Milliseconds since 1970, UTC. */
+int64_t clock_wall_ms(void);
+/* The kernel's random id of this boot; "" when /proc is not there. */
+const char *clock_boot_id(void);
+/* Formats wall time in ISO 8601 with milliseconds; "" for 0 or less. */
+void clock_stamp(int64_t wall_ms, char stamp[CLOCK_STAMP_BYTES]);
+/* Reads "2026-01-02T03:04:05[.678]Z" into milliseconds since 1970. */
+bool clock_parse_stamp(const char *stamp, int64_t *wall_ms);
+/* For tests: adds to what the clocks above answer, from now on. */
+void clock_shift(double monotonic_s, int64_t wall_ms);
+
+#endif

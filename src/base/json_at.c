@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* json_at.c - see json_at.h. */
+#include "base/json_at.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { LIMIT_JSON_KEY_BYTES = 128 };
+
+json_t *json_at_parse(const char *text, size_t size, struct error *err)
+{
+	json_error_t why;
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+
+	if (root == NULL)
+		error_set(err, ERROR_INVALID, "not JSON: %s (line %d, column %d)", why.text, why.line, why.column);
+	return root;
+}
+
+/* Takes one step along the path: "name" or "[3]". */
+static const char *step(const json_t **at, const char *path)
+{
+	char key[LIMIT_JSON_KEY_BYTES];
+	size_t len;
+
+	if (*path == '[') {
+		char *end;
+		unsigned long index = strtoul(path + 1, &end, 10);
+
+		*at = json_array_get(*at, index);
+		path = *end == ']' ? end + 1 : end;
+	} else {
+		len = strcspn(path, ".[");
+		if (len >= sizeof(key))
+			panic("json_at: path with a name of %zu bytes", len);
+		memcpy(key, path, len);
+		key[len] = '\0';
+		*at = json_object_get(*at, key);
+		path += len;
+	}
+	return *path == '.' ? path + 1 : path;
+}
+
+json_t *json_at(const json_t *root, const char *path)
+{
+	while (root != NULL && *path != '\0')
+		path = step(&root, path);
+	return (json_t *)root;
+}
+
+const char *json_at_string(const json_t *root, const char *path)
+{
+	return json_string_value(json_at(root, path));
+}
+
+bool json_at_number(const json_t *root, const char *path, double *value)
+{
+	const json_t *at = json_at(root, path);
+
+	if (!json_is_number(at))
+		return false;
+	*value = json_number_value(at);
+	return true;
+}
+
+bool json_at_integer(const json_t *root, const char *path, int64_t *value)
+{
+	const json_t *at = json_at(root, path);
+	double real;
+
+	if (json_is_integer(at)) {
+		*value = json_integer_value(at);
+		return true;
+	}
+	if (!json_is_real(at))
+		return false;
+	real = json_real_value(at);
+	if (floor(real) != real || fabs(real) > 9e15)
+		return false;
+	*value = (int64_t)real;
+	return true;
+}
+
+json_t *json_at_array(const json_t *root, const char *path)
+{
+	json_t *at = json_at(root, path);
+
+	return json_is_array(at) ? at : NULL;
+}
+
+json_t *json_at_object(const json_t *root, const char *path)
+{
+	json_t *at = json_at(root, path);
+
+	return json_is_object(at) ? at : NULL;
+}
+
+/* Bytes of the character that begins here; 0: none does. */
+static size_t utf8_size(const unsigned char *at, size_t left)
+{
+	static const struct { unsigned char first, last; size_t size; unsigned char low, high; } forms[] = {
+		{ 0x01, 0x7f, 1, 0, 0 },       { 0xc2, 0xdf, 2, 0x80, 0xbf }, { 0xe0, 0xe0, 3, 0xa0, 0xbf },
+		{ 0xe1, 0xec, 3, 0x80, 0xbf }, { 0xed, 0xed, 3, 0x80, 0x9f }, { 0xee, 0xef, 3, 0x80, 0xbf },
+		{ 0xf0, 0xf0, 4, 0x90, 0xbf }, { 0xf1, 0xf3, 4, 0x80, 0xbf }, { 0xf4, 0xf4, 4, 0x80, 0x8f },
+	};
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		size_t size = forms[i].size;
+
+		if (*at < forms[i].first || *at > forms[i].last)
+			continue;
+		if (size > left || (size > 1 && (at[1] < forms[i].low || at[1] > forms[i].high)))
+			return 0;
+		for (size_t n = 2; n < size; n++) {
+			if ((at[n] & 0xc0) != 0x80)
+				return 0;
+		}
+		return size;
+	}
+	return 0;
+}
+
+char *json_at_clean(const char *bytes, size_t size)
+{
+	static const char replacement[] = "\xef\xbf\xbd";
+	char *text = xcalloc(size + 1, sizeof(replacement) - 1);
+	char *to = text;
+
+	while (size > 0) {
+		size_t good = utf8_size((const unsigned char *)bytes, size);
+		size_t used = good > 0 ? good : 1;
+		size_t made = good > 0 ? good : sizeof(replacement) - 1;
+
+		memcpy(to, good > 0 ? bytes : replacement, made);
+		to += made;
+		bytes += used;
+		size -= used;
+	}
+	*to = '\0';
+	return text;
+}
+
+json_t *json_at_text(const char *text)
+{
+	json_t *value;
+	char *clean;
+
+	if (text == NULL)
+		return json_null();
+	value = json_string(text);
+	if (value != NULL)
+		return value;
+	clean = json_at_clean(text, strlen(text));
+	value = json_string(clean);
+	free(clean);
+	return value;
+}
+
+char *json_at_dump(const json_t *root)
+{
+	char *text = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	if (text == NULL)
+		fatal("out of memory for a JSON text");
+	return text;
+}
