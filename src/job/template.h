@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* template.h - texts with "{{ project }}" in them.
+ *
+ * Known names: id project deployer queue commit ref stage attempt fence body payload.<path>.
+ * An unknown name is found when the configuration is checked; a known one that the job does not
+ * have is the empty text.  Values are put in as they are and never read again as a template. */
+#ifndef JOB_TEMPLATE_H
+#define JOB_TEMPLATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "job/job.h"
+
+/* What the names stand for; all lent. */
+struct template_values {
+	const struct job *job;
+	const json_t *payload;          /* the parsed message; may be NULL */
+	const char *body;               /* the raw message; NULL: the job's */
+};
+
+/* Checks form and names; err says which name is unknown and which are known. */
+bool template_check(const char *text, struct error *err);
+/* Appends the expansion to out; fails when out's limit is passed. */
+bool template_expand(const char *text, const struct template_values *values, struct buf *out, struct error *err);
+
+#endif
