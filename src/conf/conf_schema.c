@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conf_schema.c - see conf_schema.h.  The tables stand in the order in which people read them:
+ * gantry.yaml(5), gantryctl conf and the canonical form print it. */
+#include "conf/conf_schema.h"
+
+#include <string.h>
+
+#include "conf/conf.h"
+
+enum {
+	SECOND = 1000,
+	MINUTE = 60 * SECOND,
+	HOUR = 60 * MINUTE,
+	DAY = 24 * HOUR,
+	LIMIT_SOCKET_PATH_BYTES = 107,          /* sun_path without its NUL */
+};
+
+/* The offset of a field, refused by the compiler when the field has another type. */
+#define FIELD(object, field, type) (offsetof(object, field) + 0 * sizeof(&((object *)0)->field == (type *)0))
+
+#define UINT(object, field, low, high) \
+	.kind = CONF_UINT, .offset = FIELD(object, field, unsigned), .min = (low), .max = (high)
+#define DURATION(object, field, low, high) \
+	.kind = CONF_DURATION, .offset = FIELD(object, field, int64_t), .min = (low), .max = (high)
+#define BOOL(object, field) \
+	.kind = CONF_BOOL, .offset = FIELD(object, field, bool)
+#define ENUM(object, field, names) \
+	.kind = CONF_ENUM, .offset = FIELD(object, field, unsigned), .words = (names)
+#define WORD(object, field, names) \
+	.kind = CONF_WORD, .offset = FIELD(object, field, char *), .words = (names)
+#define TEXT(object, field, high) \
+	.kind = CONF_TEXT, .offset = FIELD(object, field, char *), .min = 1, .max = (high)
+#define URL(object, field, schemes) \
+	.kind = CONF_URL, .offset = FIELD(object, field, char *), .words = (schemes), .min = 1, .max = 2048
+#define PATH(object, field, high) \
+	.kind = CONF_PATH, .offset = FIELD(object, field, char *), .min = 1, .max = (high)
+#define TEMPLATE(object, field) \
+	.kind = CONF_TEMPLATE, .offset = FIELD(object, field, char *), .min = 1, .max = LIMIT_CONF_TEXT_BYTES
+#define TEXTS(object, field, high) \
+	.kind = CONF_TEXTS, .offset = FIELD(object, field, struct texts), .max = (high)
+#define TEMPLATES(object, field, high) \
+	.kind = CONF_TEMPLATES, .offset = FIELD(object, field, struct texts), .max = (high)
+#define TEMPLATE_PAIRS(object, field, high) \
+	.kind = CONF_TEMPLATE_PAIRS, .offset = FIELD(object, field, struct pairs), .max = (high)
+#define SECTION(object, field, type, table) \
+	.kind = CONF_SECTION, .offset = FIELD(object, field, type), .rows = (table)
+#define ELEMENTS(object, field, field_count, type, table) \
+	.offset = FIELD(object, field, type *), .count_offset = FIELD(object, field_count, size_t), \
+	.size = sizeof(type), .rows = (table)
+#define MAP(...) .kind = CONF_MAP, ELEMENTS(__VA_ARGS__)
+#define LIST(...) .kind = CONF_LIST, ELEMENTS(__VA_ARGS__)
+
+static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
+static const char *const log_formats[] = { "logfmt", "json", NULL };
+static const char *const log_targets[] = { "stderr", "syslog", NULL };
+static const char *const http_schemes[] = { "https", "http", NULL };
+static const char *const redis_schemes[] = { "redis", "rediss", "unix", NULL };
+static const char *const store_schemes[] = { "sqlite", "memory", NULL };
+static const char *const absent_stores[] = { "redis", "rediss", "postgresql", "postgres", NULL };
+static const char *const queue_types[] = { [CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_TYPES] = NULL };
+static const char *const absent_queues[] = { "redis", "store", NULL };
+static const char *const deployer_types[] = { [CONF_DEPLOYER_ECS] = "ecs", [CONF_DEPLOYER_TYPES] = NULL };
+static const char *const absent_deployers[] = { "process", NULL };
+static const char *const sink_types[] = { [CONF_SINK_REDIS] = "redis", [CONF_SINK_TYPES] = NULL };
+static const char *const launch_types[] = { "FARGATE", "EC2", "EXTERNAL", NULL };
+static const char *const malformed_ways[] = {
+	[CONF_MALFORMED_SETTLE] = "settle", [CONF_MALFORMED_DEAD_LETTER] = "dead_letter", NULL,
+};
+static const char *const unwrap_ways[] = { [CONF_UNWRAP_NONE] = "none", [CONF_UNWRAP_SNS] = "sns", NULL };
+static const char *const lock_policies[] = {
+	[LOCK_QUEUE] = "queue", [LOCK_LATEST] = "latest", [LOCK_REJECT] = "reject", [LOCK_PARALLEL] = "parallel",
+	[LOCK_POLICIES] = NULL,
+};
+
+static const struct conf_row supervisor_rows[] = {
+	{ .key = "workers", UINT(struct conf_supervisor, workers, 1, 512), .def = "4",
+	  .text = "How many worker processes the master keeps alive." },
+	{ .key = "user", TEXT(struct conf_supervisor, user, 32), .applies = CONF_ON_RESTART,
+	  .text = "The user to become after a start as root. "
+	          "All files that the configuration names are read as that user. "
+	          "Without it, gantryd stays who it is." },
+	{ .key = "pid_file", PATH(struct conf_supervisor, pid_file, 4095), .def = "$RUN/gantryd.pid",
+	  .applies = CONF_ON_RESTART,
+	  .text = "Where the master's process id is written; the file is locked while the master lives." },
+	{ .key = "control_socket", PATH(struct conf_supervisor, control_socket, LIMIT_SOCKET_PATH_BYTES),
+	  .def = "$RUN/control.sock", .applies = CONF_ON_RESTART,
+	  .text = "The Unix socket through which gantryctl speaks to the master." },
+	{ .key = "ready_timeout", DURATION(struct conf_supervisor, ready_timeout_ms, SECOND, 10 * MINUTE), .def = "10s",
+	  .text = "A new worker must be ready within this time, or the reload rolls back." },
+	{ .key = "drain_timeout", DURATION(struct conf_supervisor, drain_timeout_ms, 0, HOUR), .def = "30s",
+	  .text = "How long jobs may go on to their end in a worker that leaves. "
+	          "What is left is handed over to the other workers; nothing that runs is stopped." },
+	{ .key = "watchdog", DURATION(struct conf_supervisor, watchdog_ms, SECOND, HOUR), .zero = "off", .def = "30s",
+	  .text = "A worker that is silent for this long is killed and replaced." },
+	{ .key = "probation", DURATION(struct conf_supervisor, probation_ms, SECOND, HOUR), .zero = "off", .def = "30s",
+	  .text = "If most new workers die within this time after a reload, "
+	          "the configuration before it comes back, once." },
+	{ .key = "old_generations", UINT(struct conf_supervisor, old_generations, 1, 16), .def = "2",
+	  .text = "How many generations may be draining at once; the next reload waits for one to leave." },
+	{ .key = "restart_delay", DURATION(struct conf_supervisor, restart_delay_ms, 10, MINUTE), .def = "100ms",
+	  .text = "The pause before a dead worker is replaced; it doubles with each quick death." },
+	{ .key = "restart_delay_max", DURATION(struct conf_supervisor, restart_delay_max_ms, 100, HOUR), .def = "30s",
+	  .text = "Where that doubling ends." },
+	{ .key = NULL },
+};
+
+static const struct conf_row log_rows[] = {
+	{ .key = "level", WORD(struct conf_log, level, log_levels), .def = "info",
+	  .text = "The least level that is written: "
+	          "error wants a human, warn one if it repeats, info is the life of jobs and processes." },
+	{ .key = "format", WORD(struct conf_log, format, log_formats), .def = "logfmt",
+	  .text = "How a line is written." },
+	{ .key = "to", PATH(struct conf_log, to, 4095), .words = log_targets, .def = "stderr",
+	  .text = "Where lines go: standard error, syslog(3), or a file, which USR1 opens again." },
+	{ .key = NULL },
+};
+
+static const struct conf_row aws_rows[] = {
+	{ .key = "region", TEXT(struct conf_aws, region, 64),
+	  .text = "The region to call. "
+	          "Without it: AWS_REGION, AWS_DEFAULT_REGION, the profile's, and what a queue's URL says." },
+	{ .key = "profile", TEXT(struct conf_aws, profile, 128),
+	  .text = "The profile of the shared AWS files; without it AWS_PROFILE, then \"default\"." },
+	{ .key = "endpoint_url", URL(struct conf_aws, endpoint_url, http_schemes),
+	  .text = "Where every AWS service is called, instead of at AWS." },
+	{ .key = "sqs_endpoint_url", URL(struct conf_aws, sqs_endpoint_url, http_schemes),
+	  .text = "The same for SQS alone; it wins over endpoint_url." },
+	{ .key = "ecs_endpoint_url", URL(struct conf_aws, ecs_endpoint_url, http_schemes),
+	  .text = "The same for ECS alone." },
+	{ .key = "access_key", TEXT(struct conf_aws, access_key, 256),
+	  .text = "The access key id, with secret_key. "
+	          "Without both, credentials are found as AWS's own tools find them." },
+	{ .key = "secret_key", TEXT(struct conf_aws, secret_key, 256), .secret = true,
+	  .text = "The secret access key." },
+	{ .key = "session_token", TEXT(struct conf_aws, session_token, LIMIT_CONF_TEXT_BYTES), .secret = true,
+	  .text = "The session token that belongs to temporary keys." },
+	{ .key = NULL },
+};
+
+static const struct conf_row queue_rows[] = {
+	{ .key = "type", ENUM(struct conf_queue, type, queue_types), .absent = absent_queues, .required = true,
+	  .text = "What kind of queue this is." },
+	{ .key = "url", URL(struct conf_queue, url, http_schemes), .required = true, .of = "sqs",
+	  .text = "The queue's URL, as SQS gives it. "
+	          "A name that ends in .fifo is a FIFO queue, whose groups are kept in order." },
+	{ .key = "visibility_timeout", DURATION(struct conf_queue, visibility_timeout_ms, 10 * SECOND, 12 * HOUR),
+	  .def = "2m", .of = "sqs",
+	  .text = "How long the queue hides a message that a worker holds. "
+	          "It is renewed well ahead while the job goes on, so this is how soon the message of a lost host comes back. "
+	          "Jobs in flight keep the time they were taken with until the next renewal." },
+	{ .key = "wait_time", DURATION(struct conf_queue, wait_time_ms, SECOND, 20 * SECOND), .zero = "do not wait",
+	  .def = "20s", .of = "sqs",
+	  .text = "How long a receive waits for messages, in whole seconds. Less costs more calls." },
+	{ .key = "delete_linger", DURATION(struct conf_queue, delete_linger_ms, 0, 5 * SECOND), .def = "100ms",
+	  .of = "sqs",
+	  .text = "How long the deletion of a finished message waits for nine others to share its call." },
+	{ .key = "max_in_flight", UINT(struct conf_queue, max_in_flight, 1, 10000), .def = "1000",
+	  .text = "How many of the queue's messages one worker holds at once, waiting ones included." },
+	{ .key = "default_deployer", TEXT(struct conf_queue, default_deployer, LIMIT_JOB_NAME_BYTES),
+	  .text = "The deployer of messages that name none. Without it each message must." },
+	{ .key = "malformed", ENUM(struct conf_queue, malformed, malformed_ways), .def = "settle",
+	  .text = "What becomes of a message that cannot be understood, once it is recorded: "
+	          "settle deletes it, dead_letter leaves it to the queue's redrive policy." },
+	{ .key = "unwrap", ENUM(struct conf_queue, unwrap, unwrap_ways), .def = "none",
+	  .text = "With sns, messages come wrapped in the envelope of an SNS topic, and its inside is read." },
+	{ .key = "body", TEMPLATE_PAIRS(struct conf_queue, body, 32),
+	  .text = "For bodies that are no job message (see gantry(7)): "
+	          "the members of one, each a template over the body." },
+	{ .key = NULL },
+};
+
+static const struct conf_row network_rows[] = {
+	{ .key = "subnets", TEXTS(struct conf_network, subnets, 16),
+	  .text = "The subnets a task may run in; Fargate needs them." },
+	{ .key = "security_groups", TEXTS(struct conf_network, security_groups, 5),
+	  .text = "Its security groups; without them the VPC's default group." },
+	{ .key = "assign_public_ip", BOOL(struct conf_network, assign_public_ip), .def = "false",
+	  .text = "Whether it gets a public address." },
+	{ .key = NULL },
+};
+
+static const struct conf_row allow_rows[] = {
+	{ .key = "environment", TEXTS(struct job_allow, environment, LIMIT_CONF_ELEMENTS),
+	  .text = "Globs of the environment names that a message may set." },
+	{ .key = "command", BOOL(struct job_allow, command), .def = "false",
+	  .text = "Whether it may replace the command." },
+	{ .key = "directory", TEXTS(struct job_allow, directory, LIMIT_CONF_ELEMENTS),
+	  .text = "Globs of the directories that it may choose." },
+	{ .key = "notify", BOOL(struct job_allow, notify), .def = "false",
+	  .text = "Whether it may add whom to tell of the result." },
+	{ .key = NULL },
+};
+
+static const struct conf_row lock_rows[] = {
+	{ .key = "key", TEMPLATE(struct conf_lock, key), .def = "{{ project }}",
+	  .text = "Jobs with the same key run one at a time, in the order accepted, "
+	          "over all deployers and queues of a store." },
+	{ .key = "policy", ENUM(struct conf_lock, policy, lock_policies), .def = "queue",
+	  .text = "What a job does when its key is taken: queue waits, "
+	          "latest waits and takes the place of older waiting jobs of this deployer, "
+	          "reject fails at once, and parallel neither takes nor waits for the key." },
+	{ .key = NULL },
+};
+
+static const struct conf_row deployer_rows[] = {
+	{ .key = "type", ENUM(struct conf_deployer, type, deployer_types), .absent = absent_deployers, .required = true,
+	  .text = "What runs the deployment." },
+	{ .key = "cluster", TEXT(struct conf_deployer, cluster, 255), .def = "default", .of = "ecs",
+	  .text = "The cluster's name or ARN." },
+	{ .key = "task_definition", TEXT(struct conf_deployer, task_definition, 512), .required = true, .of = "ecs",
+	  .text = "The task definition: family, family:revision or ARN." },
+	{ .key = "container", TEXT(struct conf_deployer, container, 255), .required = true, .of = "ecs",
+	  .text = "The container that gets command and environment, and whose exit code is the result." },
+	{ .key = "launch_type", WORD(struct conf_deployer, launch_type, launch_types), .of = "ecs",
+	  .text = "Where tasks run. Without it and capacity_providers, the cluster decides." },
+	{ .key = "capacity_providers", TEXTS(struct conf_deployer, capacity_providers, 20), .of = "ecs",
+	  .text = "Capacity providers instead of a launch type, tried in this order while one has no capacity." },
+	{ .key = "platform_version", TEXT(struct conf_deployer, platform_version, 32), .of = "ecs",
+	  .text = "Fargate's platform version." },
+	{ .key = "group", TEXT(struct conf_deployer, group, 255), .of = "ecs",
+	  .text = "The task group; without it ECS names it after the family." },
+	{ .key = "cpu", TEXT(struct conf_deployer, cpu, 32), .of = "ecs",
+	  .text = "CPU units of the whole task, such as 512 or \"1 vCPU\"; without it the task definition's." },
+	{ .key = "memory", TEXT(struct conf_deployer, memory, 32), .of = "ecs",
+	  .text = "Its memory in MiB, such as 2048, or \"2 GB\"." },
+	{ .key = "task_role", TEXT(struct conf_deployer, task_role, 2048), .of = "ecs",
+	  .text = "The role that the deployment acts as, in place of the task definition's." },
+	{ .key = "execution_role", TEXT(struct conf_deployer, execution_role, 2048), .of = "ecs",
+	  .text = "The role that ECS starts it with, likewise." },
+	{ .key = "execute_command", BOOL(struct conf_deployer, execute_command), .def = "false", .of = "ecs",
+	  .text = "Whether ECS Exec may enter the task." },
+	{ .key = "propagate_tags", BOOL(struct conf_deployer, propagate_tags), .def = "false", .of = "ecs",
+	  .text = "Whether the task also gets the tags of its task definition." },
+	{ .key = "network", SECTION(struct conf_deployer, network, struct conf_network, network_rows), .of = "ecs",
+	  .text = "For task definitions with the network mode awsvpc." },
+	{ .key = "command", TEMPLATES(struct conf_deployer, command, LIMIT_CONF_ELEMENTS),
+	  .text = "The command and its arguments, each a template; without it the task definition's." },
+	{ .key = "environment", TEMPLATE_PAIRS(struct conf_deployer, environment, LIMIT_CONF_ELEMENTS), .secret = true,
+	  .kept = true, .text = "Variables for the deployment, each value a template." },
+	{ .key = "tags", TEMPLATE_PAIRS(struct conf_deployer, tags, 50), .of = "ecs",
+	  .text = "Tags for the task, each value a template." },
+	{ .key = "allow", SECTION(struct conf_deployer, allow, struct job_allow, allow_rows),
+	  .text = "What a message may set itself. A job that asks for more fails before its launch." },
+	{ .key = "timeout", DURATION(struct conf_deployer, timeout_ms, SECOND, 7 * DAY), .zero = "never", .def = "1h",
+	  .text = "From launch to end; then the deployment is stopped and has failed." },
+	{ .key = "attempts", UINT(struct conf_deployer, attempts, 1, 10), .def = "1",
+	  .text = "How often a deployment that fails by itself is run, the first time included. "
+	          "Capacity and throttling use up none." },
+	{ .key = "lock", SECTION(struct conf_deployer, lock, struct conf_lock, lock_rows),
+	  .text = "What must not run at the same time." },
+	{ .key = NULL },
+};
+
+static const struct conf_row sink_rows[] = {
+	{ .key = "type", ENUM(struct conf_sink, type, sink_types), .required = true,
+	  .text = "What kind of place this is." },
+	{ .key = "url", URL(struct conf_sink, url, redis_schemes), .required = true, .secret = true, .of = "redis",
+	  .text = "The server: redis://[user:password@]host[:port][/database], rediss:// with TLS, or unix:///path." },
+	{ .key = "channel", TEXT(struct conf_sink, channel, 512), .of = "redis",
+	  .text = "The channel that errors are published to." },
+	{ .key = "list", TEXT(struct conf_sink, list, 512), .of = "redis",
+	  .text = "The list that they are pushed to, the newest first." },
+	{ .key = "keep", UINT(struct conf_sink, keep, 1, 1000000), .def = "1000", .of = "redis",
+	  .text = "How many the list keeps." },
+	{ .key = NULL },
+};
+
+const struct conf_row conf_schema[] = {
+	{ .key = "supervisor", SECTION(struct conf, supervisor, struct conf_supervisor, supervisor_rows),
+	  .text = "The master and its workers." },
+	{ .key = "log", SECTION(struct conf, log, struct conf_log, log_rows),
+	  .text = "What gantryd says of itself." },
+	{ .key = "store", URL(struct conf, store, store_schemes), .absent = absent_stores,
+	  .def = "sqlite://$STATE/gantry.db", .secret = true,
+	  .text = "Where jobs are remembered: sqlite:///path, or memory: for tests, which forgets them at the end." },
+	{ .key = "env_file", PATH(struct conf, env_file, 4095), .relative = true, .early = true,
+	  .text = "A file of NAME=VALUE lines, read at each check, that adds what the environment does not have: "
+	          "to the ${NAME} of this file and to the environment of the workers. "
+	          "It may be missing. A relative path starts at the configuration's directory." },
+	{ .key = "aws", SECTION(struct conf, aws, struct conf_aws, aws_rows),
+	  .text = "How AWS is called." },
+	{ .key = "queues", MAP(struct conf, queues, queue_count, struct conf_queue, queue_rows),
+	  .min = 1, .max = LIMIT_CONF_ELEMENTS, .required = true,
+	  .text = "Where requests come from, by name." },
+	{ .key = "deployers", MAP(struct conf, deployers, deployer_count, struct conf_deployer, deployer_rows),
+	  .min = 1, .max = LIMIT_CONF_ELEMENTS, .required = true,
+	  .text = "What runs them, by name." },
+	{ .key = "errors", LIST(struct conf, errors, error_count, struct conf_sink, sink_rows), .max = 16,
+	  .text = "Who is told of every error of the system, as one JSON object each." },
+	{ .key = "environment", TEMPLATE_PAIRS(struct conf, environment, 1024), .secret = true, .internal = true },
+	{ .key = "api", .kind = CONF_ABSENT },
+	{ .key = "notify", .kind = CONF_ABSENT },
+	{ .key = NULL },
+};
+
+const struct conf_row *conf_row_find(const struct conf_row *rows, const char *key)
+{
+	for (; rows->key != NULL; rows++) {
+		if (strcmp(rows->key, key) == 0)
+			return rows;
+	}
+	return NULL;
+}
+
+const struct conf_row *conf_row_at(const char *path)
+{
+	const struct conf_row *rows = conf_schema, *row = NULL;
+
+	while (*path != '\0') {
+		size_t len = strcspn(path, ".");
+		char key[LIMIT_CONF_KEY_BYTES];
+
+		if (rows == NULL || len >= sizeof(key))
+			return NULL;
+		memcpy(key, path, len);
+		key[len] = '\0';
+		row = conf_row_find(rows, key);
+		if (row == NULL)
+			return NULL;
+		rows = row->rows;
+		path += len + (path[len] == '.');
+	}
+	return row;
+}
+
+bool conf_kind_is_scalar(enum conf_kind kind)
+{
+	return kind <= CONF_TEMPLATE;
+}
+
+bool conf_name_is_sound(const char *name)
+{
+	size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+	return len > 0 && len < LIMIT_JOB_NAME_BYTES && name[len] == '\0';
+}
