@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: each test has its own directory, simulator, Redis and gantryd, and leaves none behind."""
+
+import socket
+import subprocess
+
+import pytest
+
+import harness
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture
+def started():
+    """Programs that a test started; stopped at its end, newest first, whatever happened."""
+    programs = []
+    yield programs
+    for program in reversed(programs):
+        try:
+            program.stop()
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{program.output.name} did not stop:\n{program.text()[-4000:]}")
+
+
+@pytest.fixture
+def awssim(tmp_path, started):
+    """A function that starts awssim with options."""
+
+    def start(*options):
+        program = harness.AwsSim(tmp_path, *options)
+        started.append(program)
+        return program
+
+    return start
+
+
+@pytest.fixture
+def redis_server(tmp_path, started):
+    program = harness.RedisServer(tmp_path, free_port())
+    started.append(program)
+    return program
+
+
+@pytest.fixture
+def gantry(tmp_path, started):
+    """A function that starts gantryd with a configuration's text; {dir} in it is the test's directory."""
+
+    def start(configuration, **environment):
+        program = harness.Gantry(tmp_path, configuration.replace("{dir}", str(tmp_path)), **environment)
+        started.append(program)
+        return program
+
+    return start
