@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aws_call.c - one call: credentials, signature, request, answer, and the same again if that may help.
+ *
+ * A call waits for one thing at a time: for credentials, for an answer, or for its pause timer, which
+ * begins the next try or tells how the call has ended. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws/aws_error.h"
+#include "aws/aws_impl.h"
+#include "aws/service.h"
+#include "base/clock.h"
+#include "base/json_at.h"
+#include "base/mem.h"
+#include "base/random.h"
+
+enum {
+	CALL_TIMEOUT_MS = 15000,
+	CALL_HEADERS = 8,
+	LIMIT_REQUEST_ID_BYTES = 128,
+	LIMIT_AUTHORIZATION_BYTES = 8 << 10,
+};
+
+struct aws_call {
+	struct list link;               /* aws::calls */
+	struct aws *aws;
+	enum aws_service id;
+	const struct service *service;
+	char *action;
+	char *named_region, *origin;    /* as the caller gave them; NULL: neither */
+	char *region;                   /* in the signature; NULL: not known yet */
+	struct endpoint endpoint;       /* the same */
+	char *body;
+	size_t body_bytes;
+	unsigned timeout_ms;
+	bool long_poll, fresh;
+	unsigned tries, tried;
+	unsigned paid;                  /* tokens for the last retry */
+
+	bool asking;                    /* waits for credentials */
+	struct http_call *http;         /* waits for an answer */
+	ev_timer pause;
+	bool ending;                    /* the pause ends the call, with err */
+
+	char *access_key;               /* of the last try */
+	char *session_token;            /* the same; secret; NULL: none */
+	double signed_s;                /* clock offset that the last try was signed with */
+	bool renewed;                   /* has asked for new credentials once */
+	bool uncertain;                 /* a try may have had its effect, whatever came after it */
+
+	struct error err;
+	json_t *error_doc;
+	long status;
+	char request_id[LIMIT_REQUEST_ID_BYTES];
+	bool telling;
+	aws_reply_fn *done;
+	void *arg;
+};
+
+static void try_once(struct aws_call *call);
+static void begin(struct aws_call *call);
+
+static void call_destroy(struct aws_call *call)
+{
+	list_remove(&call->link);
+	free(call->action);
+	free(call->named_region);
+	free(call->origin);
+	free(call->region);
+	endpoint_finish(&call->endpoint);
+	free(call->body);
+	free(call->access_key);
+	xfree_secret(call->session_token);
+	json_decref(call->error_doc);
+	free(call);
+}
+
+/* Last thing done with a call: whoever is told may destroy everything else. */
+static void tell(struct aws_call *call, const struct aws_reply *reply, const struct error *err)
+{
+	list_remove(&call->link);
+	call->telling = true;
+	call->done(call->arg, reply, err);
+	call_destroy(call);
+}
+
+static void tell_failure(struct aws_call *call, const struct http_reply *answer)
+{
+	struct aws_reply reply = {
+		.body = answer != NULL ? answer->body : "",
+		.body_bytes = answer != NULL ? answer->body_bytes : 0,
+		.status = call->status,
+		.request_id = call->request_id,
+		.error_doc = call->error_doc,
+	};
+
+	/* "Did not happen" would be a lie when an earlier try got lost on its way. */
+	if (call->uncertain && (call->err.kind == ERROR_TEMPORARY || call->err.kind == ERROR_THROTTLED))
+		call->err.kind = ERROR_AMBIGUOUS;
+	call->aws->figures.failures++;
+	tell(call, &reply, &call->err);
+}
+
+static void pause_for(struct aws_call *call, double delay_s, bool ending)
+{
+	call->ending = ending;
+	ev_timer_set(&call->pause, delay_s, 0.);
+	ev_timer_start(call->aws->loop, &call->pause);
+}
+
+static void on_pause(struct ev_loop *loop, ev_timer *pause, int revents)
+{
+	struct aws_call *call = container_of(pause, struct aws_call, pause);
+
+	(void)loop;
+	(void)revents;
+	if (call->ending)
+		tell_failure(call, NULL);
+	else if (call->region == NULL)
+		begin(call);
+	else
+		try_once(call);
+}
+
+/* Tries again later, or tells.  cause and retry_after_ms are what the failed try said about it. */
+static void retry_or_tell(struct aws_call *call, enum retry_cause cause, int64_t retry_after_ms,
+	const struct http_reply *answer)
+{
+	struct retry_bucket *bucket = &call->aws->buckets[call->id];
+	unsigned retry = call->tried > 0 ? call->tried - 1 : 0;
+	double delay_s = retry_delay_s(retry, cause, random_unit(), retry_after_ms);
+
+	if (call->err.kind == ERROR_AMBIGUOUS)
+		call->uncertain = true;
+	if (cause == RETRY_THROTTLED)
+		call->aws->figures.throttles++;
+	if (cause != RETRY_NEVER && call->tried < call->tries && retry_bucket_pay(bucket, cause, &call->paid)) {
+		call->aws->figures.retries++;
+		log_debug(&call->aws->log, "%s; again in %.3fs", call->err.text, delay_s);
+		pause_for(call, delay_s, false);
+	} else if (cause != RETRY_NEVER && call->long_poll) {
+		/* A loop of polls must not spin when all of them fail at once. */
+		pause_for(call, delay_s, true);
+	} else {
+		tell_failure(call, answer);
+	}
+}
+
+/* The answer */
+
+static void warn_of_skew(struct aws *aws)
+{
+	double off_s = aws->skew.offset_s < 0 ? -aws->skew.offset_s : aws->skew.offset_s;
+
+	if (off_s <= SKEW_WARN_S) {
+		aws->skew_told = false;
+	} else if (!aws->skew_told) {
+		aws->skew_told = true;
+		log_warn(&aws->log, "this host's clock is %.0fs %s AWS's; signatures are corrected, but set the clock",
+			off_s, aws->skew.offset_s > 0 ? "behind" : "ahead of");
+	}
+}
+
+/* A long poll's round trip says nothing about the clock, unless it was refused and so answered at once. */
+static void learn_clock(struct aws_call *call, const struct http_reply *answer)
+{
+	if (call->long_poll && answer->status < 400)
+		return;
+	if (skew_sample(&call->aws->skew, http_reply_header(answer, "Date"), http_reply_header(answer, "Age"),
+		answer->sent_s, answer->received_s))
+		warn_of_skew(call->aws);
+}
+
+static void keep_request_id(struct aws_call *call, const struct http_reply *answer)
+{
+	const char *id = http_reply_header(answer, "x-amzn-RequestId");
+	size_t used = 0;
+
+	if (id == NULL)
+		id = http_reply_header(answer, "x-amz-request-id");
+	for (; id != NULL && *id != '\0' && used + 1 < sizeof(call->request_id); id++)
+		if (*id > ' ' && *id < 0x7f)
+			call->request_id[used++] = *id;
+	call->request_id[used] = '\0';
+}
+
+static int64_t retry_after_ms(const struct http_reply *answer)
+{
+	const char *ms = http_reply_header(answer, "x-amz-retry-after");
+	char *end;
+	double value;
+
+	if (ms != NULL) {
+		value = strtod(ms, &end);
+		if (end != ms && *end == '\0' && value >= 0 && value < 86400e3)
+			return (int64_t)value;
+	}
+	return retry_after_parse(http_reply_header(answer, "Retry-After"), answer->received_s);
+}
+
+/* The credentials may have been changed under us; the same ones again would be refused again. */
+static bool credentials_changed(struct aws_call *call)
+{
+	const struct credentials *now = credentials_now(call->aws->credentials);
+	const char *old_token = call->session_token != NULL ? call->session_token : "";
+
+	return now == NULL || strcmp(now->access_key, call->access_key) != 0
+		|| strcmp(now->session_token != NULL ? now->session_token : "", old_token) != 0;
+}
+
+static bool renew_credentials(struct aws_call *call)
+{
+	if (call->renewed)
+		return false;
+	call->renewed = true;
+	credentials_reject(call->aws->credentials, call->access_key);
+	return credentials_changed(call);
+}
+
+static void set_refusal(struct aws_call *call, const struct aws_error *error, enum error_kind kind)
+{
+	bool secret = call->session_token != NULL && strstr(error->text, call->session_token) != NULL;
+
+	error_set(&call->err, kind, "%s %s: %s%s%s (%sHTTP %ld%s%s)", call->service->name, call->action,
+		error->named ? error->code : "no error code", error->text[0] != '\0' && !secret ? ": " : "",
+		secret ? "" : error->text, error->named ? "" : "not an answer of AWS, ", call->status,
+		call->request_id[0] != '\0' ? ", request " : "", call->request_id);
+	error_set_code(&call->err, error->code);
+}
+
+static void take_refusal(struct aws_call *call, const struct http_reply *answer)
+{
+	struct aws_meaning meaning;
+	struct aws_error error;
+	bool clock;
+
+	aws_error_parse(&error, answer);
+	meaning = aws_error_meaning(&error, call->id, answer->status);
+	clock = skew_explains(&call->aws->skew, error.code, error.text, call->signed_s);
+	/* The offset is known now: whoever asks again later is signed right. */
+	set_refusal(call, &error, clock ? ERROR_TEMPORARY : meaning.kind);
+	call->error_doc = error.doc != NULL ? json_incref(error.doc) : NULL;
+	aws_error_finish(&error);
+	if (meaning.credentials && renew_credentials(call))
+		try_once(call);
+	else
+		retry_or_tell(call, clock ? RETRY_TRANSIENT : meaning.retry, retry_after_ms(answer), answer);
+}
+
+static void take_success(struct aws_call *call, const struct http_reply *answer)
+{
+	struct aws_reply reply = {
+		.body = answer->body,
+		.body_bytes = answer->body_bytes,
+		.status = answer->status,
+		.request_id = call->request_id,
+	};
+	struct error why = { 0 };
+
+	if (call->service->protocol == SERVICE_JSON) {
+		reply.doc = answer->body_bytes > 0 ? json_at_parse(answer->body, answer->body_bytes, &why) : json_object();
+		if (reply.doc == NULL || !json_is_object(reply.doc)) {
+			/* The call was made; what came of it is not known. */
+			error_set(&call->err, ERROR_AMBIGUOUS, "%s %s: the answer is not a JSON object%s%.120s (HTTP %ld, "
+				"%zu bytes)", call->service->name, call->action, why.text[0] != '\0' ? ": " : "", why.text,
+				answer->status, answer->body_bytes);
+			json_decref(reply.doc);
+			retry_or_tell(call, RETRY_TRANSIENT, -1, answer);
+			return;
+		}
+	}
+	retry_bucket_earn(&call->aws->buckets[call->id], call->paid);
+	/* The document must outlive the call, whose completion may be the end of its owner. */
+	tell(call, &reply, NULL);
+	json_decref(reply.doc);
+}
+
+static void on_answer(void *arg, const struct http_reply *answer, const struct error *err)
+{
+	struct aws_call *call = arg;
+	enum retry_cause cause;
+
+	call->http = NULL;
+	json_decref(call->error_doc);
+	call->error_doc = NULL;
+	call->status = answer->status;
+	keep_request_id(call, answer);
+	if (err != NULL) {
+		cause = error_may_pass(err->kind) ? RETRY_TRANSIENT : RETRY_NEVER;
+		error_set(&call->err, err->kind, "%s %s: no answer from %s: %s", call->service->name, call->action,
+			call->endpoint.host, err->text);
+		retry_or_tell(call, cause, -1, answer);
+		return;
+	}
+	learn_clock(call, answer);
+	if (answer->status >= 200 && answer->status < 300)
+		take_success(call, answer);
+	else
+		take_refusal(call, answer);
+}
+
+/* The request */
+
+/* A line break in a credential would let it write headers of its own. */
+static bool is_header_value(const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	return true;
+}
+
+static bool sign(struct aws_call *call, const struct credentials *credentials, const struct sigv4_header *headers,
+	size_t count, const char *stamp, struct buf *authorization)
+{
+	struct sigv4_request request = {
+		.method = "POST",
+		.path = call->endpoint.path,
+		.headers = headers,
+		.header_count = count,
+		.body = call->body,
+		.body_bytes = call->body_bytes,
+		.access_key = credentials->access_key,
+		.secret_key = credentials->secret_key,
+		.region = call->region,
+		.service = call->service->label,
+		.stamp = stamp,
+	};
+
+	return sigv4_sign(&call->aws->keys, &request, authorization);
+}
+
+static void start(struct aws_call *call, const struct sigv4_header *headers, size_t count)
+{
+	char *lines[CALL_HEADERS + 1] = { 0 };
+	struct http_request request = {
+		.method = "POST",
+		.url = call->endpoint.url,
+		.headers = (const char *const *)lines,
+		.body = call->body,
+		.body_bytes = call->body_bytes,
+		.timeout_ms = call->timeout_ms,
+		.reply_limit = LIMIT_AWS_REPLY_BYTES,
+		.fresh = call->fresh,
+	};
+
+	for (size_t i = 0; i < count; i++)
+		lines[i] = xasprintf("%s: %s", headers[i].name, headers[i].value);
+	call->http = http_client_start(call->aws->http, &request, on_answer, call);
+	for (size_t i = 0; i < count; i++)
+		xfree_secret(lines[i]);
+}
+
+static void send_request(struct aws_call *call, const struct credentials *credentials)
+{
+	struct aws *aws = call->aws;
+	struct sigv4_header headers[CALL_HEADERS];
+	char stamp[SIGV4_STAMP_BYTES];
+	char *target = NULL;
+	struct buf authorization;
+	size_t count = 0;
+
+	call->signed_s = aws->skew.offset_s;
+	xreplace(&call->access_key, credentials->access_key);
+	xfree_secret(call->session_token);
+	call->session_token = xstrdup(credentials->session_token);
+	sigv4_stamp((time_t)((double)clock_wall_ms() / 1000.0 + call->signed_s), stamp);
+	headers[count++] = (struct sigv4_header){ "Host", call->endpoint.host };
+	headers[count++] = (struct sigv4_header){ "Content-Type", call->service->content_type };
+	headers[count++] = (struct sigv4_header){ "X-Amz-Date", stamp };
+	if (call->service->target != NULL) {
+		target = xasprintf("%s.%s", call->service->target, call->action);
+		headers[count++] = (struct sigv4_header){ "X-Amz-Target", target };
+	}
+	if (call->id == AWS_SQS)        /* asks for the older protocol's error code in a header */
+		headers[count++] = (struct sigv4_header){ "x-amzn-query-mode", "true" };
+	if (credentials->session_token != NULL)
+		headers[count++] = (struct sigv4_header){ "X-Amz-Security-Token", credentials->session_token };
+	buf_init(&authorization, LIMIT_AUTHORIZATION_BYTES);
+	if (is_header_value(credentials->access_key) && is_header_value(credentials->session_token)
+	    && sign(call, credentials, headers, count, stamp, &authorization)) {
+		headers[count++] = (struct sigv4_header){ "Authorization", buf_text(&authorization) };
+		call->tried++;
+		aws->figures.calls[call->id]++;
+		start(call, headers, count);
+	} else {
+		error_set(&call->err, ERROR_REFUSED, "%s %s: the credentials cannot be sent: line breaks, or too long",
+			call->service->name, call->action);
+		pause_for(call, 0, true);
+	}
+	buf_finish(&authorization);
+	free(target);
+}
+
+static void on_credentials(void *arg, const struct credentials *credentials, const struct error *err)
+{
+	struct aws_call *call = arg;
+
+	call->asking = false;
+	if (err == NULL) {
+		send_request(call, credentials);
+		return;
+	}
+	call->err = *err;
+	error_prefix(&call->err, "%s %s", call->service->name, call->action);
+	if (call->long_poll && error_may_pass(err->kind))
+		pause_for(call, retry_delay_s(call->tried, RETRY_THROTTLED, random_unit(), -1), true);
+	else
+		tell_failure(call, NULL);
+}
+
+static void try_once(struct aws_call *call)
+{
+	const struct credentials *credentials = credentials_now(call->aws->credentials);
+
+	if (credentials != NULL) {
+		send_request(call, credentials);
+		return;
+	}
+	call->asking = true;
+	credentials_get(call->aws->credentials, on_credentials, call);
+}
+
+/* Sets region and endpoint. */
+static bool locate(struct aws_call *call, const char *region)
+{
+	if (!aws_settings_endpoint(&call->aws->settings, call->id, region, call->origin, &call->endpoint, &call->err)) {
+		error_prefix(&call->err, "%s %s", call->service->name, call->action);
+		return false;
+	}
+	call->region = xstrdup(endpoint_signing_region(region));
+	return true;
+}
+
+/* Also when the lookup of the region has ended. */
+static void begin(struct aws_call *call)
+{
+	struct aws *aws = call->aws;
+	const char *region = call->named_region != NULL ? call->named_region : aws->settings.region;
+
+	if (region == NULL && aws_region_awaited(aws))
+		return;
+	if (region == NULL)
+		error_set(&call->err, ERROR_REFUSED, "%s %s: no region: looked at aws.region, AWS_REGION, AWS_DEFAULT_REGION, "
+			"the profile and the instance: %.300s", call->service->name, call->action, aws->region_why.text);
+	if (region != NULL && locate(call, region))
+		try_once(call);
+	else
+		pause_for(call, 0, true);
+}
+
+struct aws_call *aws_call(struct aws *aws, const struct aws_request *request, aws_reply_fn *done, void *arg)
+{
+	struct aws_call *call = xnew(struct aws_call);
+
+	call->aws = aws;
+	call->id = request->service;
+	call->service = service_of(request->service);
+	call->action = xstrdup(request->action);
+	call->named_region = xstrdup(request->region);
+	call->origin = xstrdup(request->endpoint);
+	call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : CALL_TIMEOUT_MS;
+	call->long_poll = request->long_poll;
+	call->fresh = request->fresh;
+	call->tries = request->tries > 0 ? request->tries : aws->settings.tries;
+	call->done = done;
+	call->arg = arg;
+	if (request->form != NULL)
+		call->body = xstrdup(request->form);
+	else
+		call->body = request->input != NULL ? json_at_dump(request->input) : xstrdup("{}");
+	call->body_bytes = strlen(call->body);
+	ev_init(&call->pause, on_pause);
+	list_append(&aws->calls, &call->link);
+	begin(call);
+	return call;
+}
+
+void aws_calls_wake(struct aws *aws)
+{
+	struct aws_call *call;
+
+	list_each(call, &aws->calls, link)
+		if (call->region == NULL && !ev_is_active(&call->pause))
+			pause_for(call, 0, false);
+}
+
+void aws_call_cancel(struct aws_call *call)
+{
+	if (call == NULL || call->telling)
+		return;
+	if (call->asking)
+		credentials_cancel(call->aws->credentials, call);
+	http_call_cancel(call->http);
+	ev_timer_stop(call->aws->loop, &call->pause);
+	call_destroy(call);
+}
+
+void aws_calls_cancel(struct aws *aws)
+{
+	struct aws_call *call, *next;
+
+	list_each_safe(call, next, &aws->calls, link)
+		aws_call_cancel(call);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* sqs.c - see sqs.h. */
+#include "aws/sqs.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws/endpoint.h"
+#include "base/json_at.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { MD5_BYTES = 16 };
+
+/* Built from our own texts and from what JSON brought, so only a lack of memory makes it NULL. */
+static json_t *must(json_t *doc)
+{
+	if (doc == NULL)
+		fatal("out of memory, or a text that is not UTF-8, for a request to SQS");
+	return doc;
+}
+
+/* -- address -------------------------------------------------------------------------------------- */
+
+bool sqs_address_parse(struct sqs_address *address, const char *url, struct error *err)
+{
+	struct endpoint endpoint;
+	size_t len = strlen(url);
+
+	*address = (struct sqs_address){ 0 };
+	if (len > LIMIT_SQS_URL_BYTES || !endpoint_parse(&endpoint, url, NULL)) {
+		error_set(err, ERROR_INVALID, "\"%.200s\" is no queue URL: expected http(s)://HOST/ACCOUNT/NAME", url);
+		return false;
+	}
+	if (endpoint.path[1] == '\0' || url[len - 1] == '/') {
+		error_set(err, ERROR_INVALID, "\"%s\" names no queue: expected http(s)://HOST/ACCOUNT/NAME", url);
+		endpoint_finish(&endpoint);
+		return false;
+	}
+	endpoint_finish(&endpoint);
+	address->url = xstrdup(url);
+	address->origin = endpoint_origin(url);
+	address->region = endpoint_region_of_queue(url);
+	address->fifo = len > 5 && strcmp(url + len - 5, ".fifo") == 0;
+	return true;
+}
+
+void sqs_address_finish(struct sqs_address *address)
+{
+	free(address->url);
+	free(address->origin);
+	free(address->region);
+	*address = (struct sqs_address){ 0 };
+}
+
+/* -- receiving ------------------------------------------------------------------------------------ */
+
+json_t *sqs_receive_input(const char *url, const struct sqs_receive *receive)
+{
+	/* Emulators of some years ago know only AttributeNames, AWS knows both. */
+	json_t *input = must(json_pack("{s:s, s:i, s:i, s:i, s:[s], s:[s]}", "QueueUrl", url,
+		"MaxNumberOfMessages", (int)receive->max, "WaitTimeSeconds", (int)receive->wait_s,
+		"VisibilityTimeout", (int)receive->visibility_s,
+		"MessageSystemAttributeNames", "All", "AttributeNames", "All"));
+
+	if (receive->attempt_id != NULL)
+		json_object_set_new(input, "ReceiveRequestAttemptId", must(json_string(receive->attempt_id)));
+	return input;
+}
+
+/* SQS writes numbers as texts; emulators also as numbers. */
+static int64_t number_at(const json_t *root, const char *path, int64_t otherwise)
+{
+	const char *text = json_at_string(root, path);
+	int64_t value;
+	char *end;
+
+	if (text != NULL && *text != '\0') {
+		value = strtoll(text, &end, 10);
+		return *end == '\0' ? value : otherwise;
+	}
+	return json_at_integer(root, path, &value) ? value : otherwise;
+}
+
+static bool parse_received(const json_t *entry, struct sqs_received *out)
+{
+	const json_t *body = json_at(entry, "Body");
+	int64_t deliveries = number_at(entry, "Attributes.ApproximateReceiveCount", 1);
+
+	*out = (struct sqs_received){
+		.id = json_at_string(entry, "MessageId"),
+		.receipt = json_at_string(entry, "ReceiptHandle"),
+		.body = json_is_string(body) ? json_string_value(body) : "",
+		.body_bytes = json_string_length(body),
+		.md5 = json_at_string(entry, "MD5OfBody"),
+		.group = json_at_string(entry, "Attributes.MessageGroupId"),
+		.deliveries = deliveries > 0 && deliveries <= INT32_MAX ? (unsigned)deliveries : 1,
+	};
+	return out->id != NULL && out->id[0] != '\0' && out->receipt != NULL && out->receipt[0] != '\0';
+}
+
+size_t sqs_receive_parse(const json_t *doc, struct sqs_received out[SQS_BATCH], size_t *broken)
+{
+	const json_t *messages = json_object_get(doc, "Messages");
+	const json_t *entry;
+	size_t count = 0, i;
+
+	*broken = messages != NULL && !json_is_array(messages) && !json_is_null(messages);
+	json_array_foreach(messages, i, entry) {
+		if (count < SQS_BATCH && parse_received(entry, &out[count]))
+			count++;
+		else
+			(*broken)++;
+	}
+	return count;
+}
+
+bool sqs_body_intact(const struct sqs_received *received)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	char hex[2 * MD5_BYTES + 1];
+	unsigned size = 0;
+	EVP_MD *md5;
+	int ok;
+
+	if (received->md5 == NULL)
+		return true;
+	md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+	if (md5 == NULL)
+		return true;
+	ok = EVP_Digest(received->body, received->body_bytes, digest, &size, md5, NULL);
+	EVP_MD_free(md5);
+	if (ok != 1 || size != MD5_BYTES)
+		return true;
+	for (unsigned i = 0; i < size; i++)
+		snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
+	return strcmp(hex, received->md5) == 0;
+}
+
+/* -- batches -------------------------------------------------------------------------------------- */
+
+static json_t *batch_input(const char *url, json_t **entries)
+{
+	*entries = must(json_array());
+	return must(json_pack("{s:s, s:o}", "QueueUrl", url, "Entries", *entries));
+}
+
+static json_t *entry_id(size_t i)
+{
+	return must(json_sprintf("%zu", i));
+}
+
+json_t *sqs_delete_input(const char *url, const struct sqs_entry *entries, size_t count)
+{
+	json_t *list, *input = batch_input(url, &list);
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, must(json_pack("{s:o, s:s}", "Id", entry_id(i),
+			"ReceiptHandle", entries[i].receipt)));
+	return input;
+}
+
+json_t *sqs_visibility_input(const char *url, const struct sqs_entry *entries, size_t count)
+{
+	json_t *list, *input = batch_input(url, &list);
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, must(json_pack("{s:o, s:s, s:i}", "Id", entry_id(i),
+			"ReceiptHandle", entries[i].receipt, "VisibilityTimeout", (int)entries[i].visibility_s)));
+	return input;
+}
+
+json_t *sqs_send_input(const char *url, const struct sqs_outgoing *messages, size_t count)
+{
+	json_t *list, *input = batch_input(url, &list);
+
+	for (size_t i = 0; i < count; i++) {
+		json_t *entry = json_pack("{s:o, s:s, s:s*, s:s*}", "Id", entry_id(i), "MessageBody", messages[i].body,
+			"MessageGroupId", messages[i].group, "MessageDeduplicationId", messages[i].dedup);
+
+		if (entry == NULL) {
+			json_decref(input);
+			return NULL;
+		}
+		json_array_append_new(list, entry);
+	}
+	return input;
+}
+
+static bool is_one_of(const char *code, const char *const *codes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(code, codes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+#define IS_ONE_OF(code, codes) is_one_of(code, codes, sizeof(codes) / sizeof((codes)[0]))
+
+static const char *const dead_handle_codes[] = {
+	"ReceiptHandleIsInvalid", "MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight",
+};
+/* Told about an entry although the sender can do nothing but try again. */
+static const char *const passing_codes[] = {
+	"RequestThrottled", "ThrottlingException", "Throttling", "KmsThrottled", "KMS.ThrottlingException",
+	"OverLimit", "ServiceUnavailable", "InternalError", "InternalFailure", "InternalServerError",
+};
+
+enum sqs_outcome sqs_outcome_of(const char *code, const char *text, bool sender_fault)
+{
+	if (IS_ONE_OF(code, dead_handle_codes))
+		return SQS_LOST;
+	/* FIFO queues and extensions say it in words: "... Reason: The receipt handle has expired", "...
+	 * Message does not exist or is not available for visibility timeout change". */
+	if (strcmp(code, "InvalidParameterValue") == 0 && text != NULL &&
+	    (strstr(text, "expired") != NULL || strstr(text, "does not exist") != NULL ||
+	     strstr(text, "not available") != NULL))
+		return SQS_LOST;
+	return sender_fault && !IS_ONE_OF(code, passing_codes) ? SQS_DENIED : SQS_AGAIN;
+}
+
+static const enum error_kind kinds[] = {
+	[SQS_DONE] = ERROR_NONE, [SQS_LOST] = ERROR_LOST, [SQS_AGAIN] = ERROR_TEMPORARY, [SQS_DENIED] = ERROR_INVALID,
+};
+
+static struct sqs_answer *answer_at(const json_t *entry, size_t count, struct sqs_answer *answers)
+{
+	int64_t i = number_at(entry, "Id", -1);
+
+	return i >= 0 && (uint64_t)i < count ? &answers[i] : NULL;
+}
+
+static void take_failed(const json_t *entry, struct sqs_answer *answer)
+{
+	const char *code = json_at_string(entry, "Code");
+	const char *text = json_at_string(entry, "Message");
+
+	code = code != NULL ? code : "";
+	answer->outcome = sqs_outcome_of(code, text, json_is_true(json_at(entry, "SenderFault")));
+	error_set(&answer->error, kinds[answer->outcome], "%s: %s", code[0] != '\0' ? code : "failed",
+		text != NULL ? text : "without a reason");
+	error_set_code(&answer->error, code);
+}
+
+void sqs_batch_parse(const json_t *doc, size_t count, struct sqs_answer *answers)
+{
+	const json_t *entry;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		answers[i].outcome = SQS_AGAIN;
+		error_set(&answers[i].error, ERROR_TEMPORARY, "the answer does not mention this entry");
+	}
+	json_array_foreach(json_object_get(doc, "Successful"), i, entry) {
+		struct sqs_answer *answer = answer_at(entry, count, answers);
+
+		if (answer != NULL)
+			*answer = (struct sqs_answer){ .outcome = SQS_DONE };
+	}
+	json_array_foreach(json_object_get(doc, "Failed"), i, entry) {
+		struct sqs_answer *answer = answer_at(entry, count, answers);
+
+		if (answer != NULL)
+			take_failed(entry, answer);
+	}
+}
+
+/* -- attributes ----------------------------------------------------------------------------------- */
+
+json_t *sqs_attributes_input(const char *url)
+{
+	return must(json_pack("{s:s, s:[s]}", "QueueUrl", url, "AttributeNames", "All"));
+}
+
+static int64_t max_receives(const char *policy)
+{
+	json_t *doc = json_at_parse(policy, strlen(policy), NULL);
+	int64_t max = doc != NULL ? number_at(doc, "maxReceiveCount", -1) : -1;
+
+	json_decref(doc);
+	return max;
+}
+
+void sqs_attributes_parse(const json_t *doc, struct sqs_attributes *attributes)
+{
+	const char *fifo = json_at_string(doc, "Attributes.FifoQueue");
+	const char *policy = json_at_string(doc, "Attributes.RedrivePolicy");
+
+	*attributes = (struct sqs_attributes){
+		.fifo = fifo != NULL && strcmp(fifo, "true") == 0,
+		.visibility_s = number_at(doc, "Attributes.VisibilityTimeout", -1),
+		.max_receives = policy != NULL && *policy != '\0' ? max_receives(policy) : 0,
+		.visible = number_at(doc, "Attributes.ApproximateNumberOfMessages", -1),
+		.hidden = number_at(doc, "Attributes.ApproximateNumberOfMessagesNotVisible", -1),
+	};
+}
