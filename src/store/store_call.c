@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_call.c - the life of a struct store_call: what it owns, and its one completion. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/store_impl.h"
+
+struct store_call *store_call_create(enum store_call_kind kind, void *arg)
+{
+	struct store_call *call = xnew(struct store_call);
+
+	list_init(&call->link);
+	call->kind = kind;
+	call->arg = arg;
+	return call;
+}
+
+/* The header lends the texts as const; those of a copy are ours. */
+void store_fault_finish(struct store_fault *fault)
+{
+	free((char *)fault->kind);
+	free((char *)fault->job_id);
+	free((char *)fault->project);
+	free((char *)fault->queue);
+	free((char *)fault->text);
+	free((char *)fault->body);
+	*fault = (struct store_fault){ 0 };
+}
+
+struct store_fault store_fault_copy(const struct store_fault *fault)
+{
+	return (struct store_fault){
+		.id = fault->id,
+		.at_ms = fault->at_ms,
+		.kind = xstrdup(fault->kind),
+		.job_id = xstrdup(fault->job_id),
+		.project = xstrdup(fault->project),
+		.queue = xstrdup(fault->queue),
+		.text = xstrdup(fault->text),
+		.body = xstrdup(fault->body),
+	};
+}
+
+void store_call_reset(struct store_call *call)
+{
+	for (size_t i = 0; call->admitted != NULL && i < call->batch_count; i++)
+		job_destroy(call->admitted[i].job);
+	free(call->admitted);
+	for (size_t i = 0; i < call->job_count; i++)
+		job_destroy(call->jobs[i]);
+	free(call->jobs);
+	for (size_t i = 0; i < call->grant_count; i++) {
+		free(call->grants[i].job_id);
+		free(call->grants[i].owner);
+	}
+	free(call->grants);
+	for (size_t i = 0; i < call->fault_count; i++)
+		store_fault_finish(&call->faults[i]);
+	free(call->faults);
+	call->admitted = NULL;
+	call->jobs = NULL;
+	call->grants = NULL;
+	call->faults = NULL;
+	call->job_count = call->grant_count = call->fault_count = call->disowned = 0;
+	call->next_due_ms = 0;
+	call->err = (struct error){ 0 };
+}
+
+void store_call_destroy(struct store_call *call)
+{
+	store_call_reset(call);
+	for (size_t i = 0; i < call->given_count; i++)
+		job_destroy(call->given[i]);
+	free(call->given);
+	free(call->owner);
+	free(call->dedup_key);
+	free(call->ids);
+	store_fault_finish(&call->fault);
+	free(call);
+}
+
+void store_call_fail(struct store_call *call, enum error_kind kind, const char *text)
+{
+	store_call_reset(call);
+	error_set(&call->err, kind, "%s", text);
+}
+
+void store_call_add_job(struct store_call *call, struct job *job)
+{
+	call->jobs = xreallocarray(call->jobs, call->job_count + 1, sizeof(*call->jobs));
+	call->jobs[call->job_count++] = job;
+}
+
+void store_call_add_grant(struct store_call *call, const struct job *job)
+{
+	call->grants = xreallocarray(call->grants, call->grant_count + 1, sizeof(*call->grants));
+	call->grants[call->grant_count++] = (struct store_grant){
+		.job_id = xstrdup(job->id), .owner = xstrdup(job->owner),
+	};
+}
+
+struct store_fault *store_call_add_fault(struct store_call *call, const struct store_fault *fault)
+{
+	call->faults = xreallocarray(call->faults, call->fault_count + 1, sizeof(*call->faults));
+	call->faults[call->fault_count] = store_fault_copy(fault);
+	return &call->faults[call->fault_count++];
+}
+
+static void tell_admission(struct store_admission *admission, const struct store_admitted_job *admitted)
+{
+	struct job *job = admission->job;
+	const struct job *stored = admitted->job;
+
+	admission->verdict = admitted->verdict;
+	admission->owner = NULL;
+	job->state = stored->state;
+	job->seq = stored->seq;
+	if (admitted->verdict == STORE_ADMITTED_OTHERS) {
+		admission->owner = xstrdup(stored->owner);
+		return;
+	}
+	if (admitted->verdict == STORE_ADMITTED_FINISHED)
+		return;
+	job->fence = stored->fence;
+	job->grant = stored->grant;
+	job->accepted_ms = stored->accepted_ms;
+	job->finished_ms = stored->finished_ms;
+	xreplace(&job->owner, stored->owner);
+	xreplace(&job->reason, stored->reason);
+	xreplace(&job->detail, stored->detail);
+}
+
+void store_call_complete(struct store_call *call)
+{
+	const struct error *err = call->err.kind != ERROR_NONE ? &call->err : NULL;
+	struct job **jobs = call->jobs;
+	size_t job_count = call->job_count;
+
+	for (size_t i = 0; err == NULL && call->kind == CALL_ADMIT && i < call->batch_count; i++)
+		tell_admission(&call->batch[i], &call->admitted[i]);
+	switch (call->kind) {
+	case CALL_DISOWN:
+		call->done.count(call->arg, call->disowned, err);
+		break;
+	case CALL_ADOPT:
+		call->job_count = 0;
+		call->done.jobs(call->arg, jobs, job_count, err);
+		break;
+	case CALL_SWEEP:
+		call->job_count = 0;
+		call->done.sweep(call->arg, jobs, job_count, call->next_due_ms, err);
+		break;
+	case CALL_FINISH:
+		call->done.finish(call->arg, call->grants, call->grant_count, err);
+		break;
+	case CALL_CLAIM_FAULTS:
+		call->done.faults(call->arg, call->faults, call->fault_count, err);
+		break;
+	case CALL_RENEW:
+	case CALL_ADMIT:
+	case CALL_INTEND:
+	case CALL_STARTED:
+	case CALL_RETRY:
+	case CALL_CANCELLING:
+	case CALL_NOTE:
+	case CALL_ADD_FAULT:
+	case CALL_FAULTS_PUBLISHED:
+	case CALLS:
+		call->done.plain(call->arg, err);
+		break;
+	}
+	store_call_destroy(call);
+}

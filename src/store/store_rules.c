@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_rules.c - see store_rules.h.  Here: a job's own moves, its end, its message, and faults. */
+#include "store/store_rules.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* The row of a write, or NULL with call->err set: the job must be ours under this fence. */
+static bool find_ours(struct store_rules *rules, const struct job *given, struct store_row **row, struct error *err)
+{
+	const struct job *job;
+
+	if (!rules->rows->ops->find(rules->rows, given->id, row, err))
+		return false;
+	if (*row == NULL) {
+		error_set(&rules->call->err, ERROR_LOST, "store: there is no job %s", given->id);
+		return true;
+	}
+	job = (*row)->job;
+	if (job->owner != NULL && strcmp(job->owner, rules->store->owner) == 0 && job->fence == given->fence)
+		return true;
+	error_set(&rules->call->err, ERROR_LOST, "store: job %s now belongs to %s", given->id,
+		job->owner != NULL ? job->owner : "nobody");
+	store_row_destroy(*row);
+	*row = NULL;
+	return true;
+}
+
+/* A step may be repeated, as its caller may not know that it was done. */
+static bool may_move(struct store_rules *rules, const struct job *job, enum job_state to)
+{
+	if (job->state == to || job_state_may_move(job->state, to))
+		return true;
+	error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and cannot become %s", job->id,
+		job_state_name(job->state), job_state_name(to));
+	return false;
+}
+
+static void take_attempt(struct job *job, const struct job_attempt *attempt)
+{
+	job->attempt.number = attempt->number;
+	job->attempt.step = attempt->step;
+	job->attempt.intended_ms = attempt->intended_ms;
+	job->attempt.started_ms = attempt->started_ms;
+	xreplace(&job->attempt.token, attempt->token);
+	xreplace(&job->attempt.request, attempt->request);
+	xreplace(&job->attempt.handle, attempt->handle);
+}
+
+static bool intend(struct store_rules *rules, struct store_row *row, const struct job *given, struct error *err)
+{
+	struct store_rows *rows = rules->rows;
+	struct job *job = row->job;
+	bool next_step = job->attempt.number != given->attempt.number || job->attempt.step != given->attempt.step;
+
+	if (!may_move(rules, job, JOB_LAUNCHING))
+		return true;
+	if (job->attempt.number > 0 && next_step && !rows->ops->end_attempt(rows, row, NULL, rules->now_ms, err))
+		return false;
+	job->state = JOB_LAUNCHING;
+	row->news &= ~(unsigned)NEWS_READY;
+	take_attempt(job, &given->attempt);
+	return rows->ops->move(rows, row, err) && rows->ops->begin_attempt(rows, row, err);
+}
+
+static bool started(struct store_rules *rules, struct store_row *row, const struct job *given, struct error *err)
+{
+	struct store_rows *rows = rules->rows;
+	struct job *job = row->job;
+
+	/* A job that is being cancelled may learn only now what there is to stop. */
+	if (job->state != JOB_CANCELLING && !may_move(rules, job, JOB_RUNNING))
+		return true;
+	job->attempt.started_ms = given->attempt.started_ms;
+	xreplace(&job->attempt.handle, given->attempt.handle);
+	if (!rows->ops->start_attempt(rows, row, err))
+		return false;
+	if (job->state != JOB_LAUNCHING)
+		return true;
+	job->state = JOB_RUNNING;
+	return rows->ops->move(rows, row, err);
+}
+
+static bool retry(struct store_rules *rules, struct store_row *row, const struct job *given, struct error *err)
+{
+	struct store_rows *rows = rules->rows;
+	struct job *job = row->job;
+
+	if (job->state == JOB_WAITING || job_state_final(job->state)) {
+		error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and has no attempt to repeat", job->id,
+			job_state_name(job->state));
+		return true;
+	}
+	if (!may_move(rules, job, JOB_QUEUED))
+		return true;
+	if (job->attempt.number > 0 && !rows->ops->end_attempt(rows, row, given->reason, rules->now_ms, err))
+		return false;
+	job->state = JOB_QUEUED;
+	job->not_before_ms = given->not_before_ms;
+	return rows->ops->move(rows, row, err);
+}
+
+static bool cancelling(struct store_rules *rules, struct store_row *row, struct error *err)
+{
+	if (!may_move(rules, row->job, JOB_CANCELLING))
+		return true;
+	row->job->state = JOB_CANCELLING;
+	return rules->rows->ops->move(rules->rows, row, err);
+}
+
+static bool finish(struct store_rules *rules, struct store_row *row, struct error *err)
+{
+	const struct job_result *result = &rules->call->result;
+	struct store_rows *rows = rules->rows;
+	struct job *job = row->job;
+
+	if (job_state_final(job->state) || !may_move(rules, job, result->state)) {
+		error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and cannot become %s", job->id,
+			job_state_name(job->state), job_state_name(result->state));
+		return true;
+	}
+	if (job->attempt.number > 0 && !rows->ops->end_attempt(rows, row,
+		result->reason[0] != '\0' ? result->reason : job_state_name(result->state), rules->now_ms, err))
+		return false;
+	job->state = result->state;
+	job->exit_code = result->exit_code;
+	job->finished_ms = rules->now_ms;
+	xreplace(&job->reason, result->reason[0] != '\0' ? result->reason : NULL);
+	xreplace(&job->detail, result->detail[0] != '\0' ? result->detail : NULL);
+	row->wait = WAIT_NONE;
+	row->news = 0;
+	return rows->ops->end(rows, row, err) && rules_pass_on(rules, row, err);
+}
+
+static bool write_about(struct store_rules *rules, struct error *err)
+{
+	const struct job *given = rules->call->given[0];
+	struct store_row *row = NULL;
+	bool ok;
+
+	if (!find_ours(rules, given, &row, err))
+		return false;
+	if (row == NULL)
+		return true;
+	switch (rules->call->kind) {
+	case CALL_INTEND: ok = intend(rules, row, given, err); break;
+	case CALL_STARTED: ok = started(rules, row, given, err); break;
+	case CALL_RETRY: ok = retry(rules, row, given, err); break;
+	case CALL_CANCELLING: ok = cancelling(rules, row, err); break;
+	case CALL_FINISH: ok = finish(rules, row, err); break;
+	default: panic("store: call %d is no write about a job", (int)rules->call->kind);
+	}
+	store_row_destroy(row);
+	return ok;
+}
+
+static bool note_message(struct store_rules *rules, struct store_row *row, const struct job_message_ref *note,
+	struct error *err)
+{
+	struct job_message_ref *message = &row->job->message;
+
+	/* What another worker received after us is newer than what we know, until a sweep tells us. */
+	if (note->received_ms >= message->received_ms) {
+		xreplace(&message->receipt, note->receipt);
+		message->hidden_until_ms = note->hidden_until_ms;
+		message->received_ms = note->received_ms;
+		message->deliveries = note->deliveries;
+	}
+	message->settled = message->settled || note->settled;
+	if (message->settled)
+		xreplace(&message->receipt, NULL);
+	return rules->rows->ops->write_message(rules->rows, row, err);
+}
+
+/* Each job stands for itself: what is not ours any more is left out and reported by ERROR_LOST. */
+static bool note_messages(struct store_rules *rules, struct error *err)
+{
+	for (size_t i = 0; i < rules->call->given_count; i++) {
+		const struct job *given = rules->call->given[i];
+		struct store_row *row = NULL;
+		bool ok;
+
+		if (!find_ours(rules, given, &row, err))
+			return false;
+		ok = row == NULL || note_message(rules, row, &given->message, err);
+		store_row_destroy(row);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool claim_faults(struct store_rules *rules, struct error *err)
+{
+	struct store_owner now = { .lease_until_ms = clock_boot_ms() };
+	struct store_owner until;
+
+	memcpy(now.boot_id, clock_boot_id(), strlen(clock_boot_id()) + 1);
+	until = now;
+	until.lease_until_ms += STORE_CLAIM_MS;
+	return rules->rows->ops->claim_faults(rules->rows, rules->call->max, &now, &until, rules->call, err);
+}
+
+static bool faults_published(struct store_rules *rules, struct error *err)
+{
+	for (size_t i = 0; i < rules->call->id_count; i++) {
+		if (!rules->rows->ops->fault_published(rules->rows, rules->call->ids[i], err))
+			return false;
+	}
+	return true;
+}
+
+bool store_rules_run(struct store *store, struct store_rows *rows, struct store_call *call, struct error *err)
+{
+	struct store_rules rules = { .store = store, .rows = rows, .call = call, .now_ms = clock_wall_ms() };
+
+	switch (call->kind) {
+	case CALL_RENEW: return rules_renew(&rules, err);
+	case CALL_DISOWN: return rules_disown(&rules, err);
+	case CALL_ADOPT: return rules_adopt(&rules, err);
+	case CALL_ADMIT: return rules_admit(&rules, err);
+	case CALL_NOTE: return note_messages(&rules, err);
+	case CALL_SWEEP: return rules_sweep(&rules, err);
+	case CALL_ADD_FAULT: return rows->ops->add_fault(rows, &call->fault, call->dedup_key, err);
+	case CALL_CLAIM_FAULTS: return claim_faults(&rules, err);
+	case CALL_FAULTS_PUBLISHED: return faults_published(&rules, err);
+	case CALL_INTEND:
+	case CALL_STARTED:
+	case CALL_RETRY:
+	case CALL_CANCELLING:
+	case CALL_FINISH: return write_about(&rules, err);
+	case CALLS: break;
+	}
+	panic("store: no such call %d", (int)call->kind);
+}

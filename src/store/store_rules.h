@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_rules.h - what a call means for jobs, locks, groups and owners.
+ *
+ * The order of grants, the policies, the verdict on a redelivery and the check of owner and fence are
+ * written down here once; store_memory.c and store_sqlite*.c bring the rows. */
+#ifndef STORE_STORE_RULES_H
+#define STORE_STORE_RULES_H
+
+#include "store/store_impl.h"
+#include "store/store_rows.h"
+
+enum {
+	STORE_CLAIM_MS = 60000,         /* how long a claimed fault is left to its claimer */
+	LIMIT_SWEEP_JOBS = 1000,        /* a sweep that finds more asks to be repeated at once */
+};
+
+struct store_rules {
+	struct store *store;            /* whose owner and lease */
+	struct store_rows *rows;
+	struct store_call *call;
+	int64_t now_ms;                 /* wall clock at the start of the call */
+};
+
+/* Carries out a call inside the adapter's transaction and fills its outs and its err.  A call that is
+ * refused (call->err) has changed nothing.  False: the rows failed, and the whole batch with them. */
+bool store_rules_run(struct store *store, struct store_rows *rows, struct store_call *call, struct error *err);
+
+/* -- between the files of the rules -------------------------------------------------------------- */
+
+/* store_rules_turn.c: whose turn it is. */
+/* A row that waits moves on as far as it can; grants are added to the call. */
+bool rules_advance(struct store_rules *rules, struct store_row *row, struct error *err);
+/* The first stage that holds a new job up; *grant is what it gets when none does and it has a key. */
+bool rules_first_stage(struct store_rules *rules, struct store_row *row, struct error *err);
+/* After row has ended: its key goes to the next, and the next of its group may move. */
+bool rules_pass_on(struct store_rules *rules, const struct store_row *row, struct error *err);
+/* Moves jobs whose delay is over, up to max; *more when some are left. */
+bool rules_pass_delays(struct store_rules *rules, size_t max, bool *more, struct error *err);
+
+/* store_rules_admit.c */
+bool rules_admit(struct store_rules *rules, struct error *err);
+
+/* store_rules_owner.c */
+bool rules_renew(struct store_rules *rules, struct error *err);
+/* Registers on first use; call->err is ERROR_LOST when the registration is gone. */
+bool rules_be_registered(struct store_rules *rules, struct error *err);
+/* Releases the jobs of owners whose lease has ended. */
+bool rules_reap(struct store_rules *rules, struct error *err);
+bool rules_owner_is_dead(struct store_rules *rules, const char *owner, bool *dead, struct error *err);
+bool rules_adopt(struct store_rules *rules, struct error *err);
+bool rules_disown(struct store_rules *rules, struct error *err);
+bool rules_sweep(struct store_rules *rules, struct error *err);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_sqlite.c - the store of one machine: an SQLite database in WAL mode.
+ *
+ * Readers never wait for writers; writers are one at a time, over all processes.  synchronous=FULL: a
+ * commit is on the disk when its completions run.  gantryctl reads the same file while workers write. */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/descriptor.h"
+#include "base/mem.h"
+#include "store/store_sqlite.h"
+
+enum {
+	OPEN_BUSY_MS = 5000,            /* before the loop runs, waiting is allowed */
+	LOG_KEPT_BYTES = 32 << 20,      /* the log file is cut to this when it starts over */
+};
+
+void store_sqlite_error(struct store_sqlite *sqlite, struct error *err, const char *doing)
+{
+	int code = sqlite3_extended_errcode(sqlite->db);
+	int system_errno = sqlite3_system_errno(sqlite->db);
+
+	switch (code & 0xff) {
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		error_set(err, ERROR_REFUSED, "store: %s is damaged: %s; put back a good copy, or move it away to start anew",
+			sqlite->path, sqlite3_errmsg(sqlite->db));
+		break;
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_READONLY:
+	case SQLITE_AUTH:
+		error_set(err, ERROR_REFUSED, "store: %s: %s: %s", sqlite->path, doing,
+			system_errno != 0 ? strerror(system_errno) : sqlite3_errmsg(sqlite->db));
+		break;
+	default:
+		error_set(err, ERROR_TEMPORARY, "store: %s: %s: %s%s%s", sqlite->path, doing, sqlite3_errmsg(sqlite->db),
+			system_errno != 0 ? ": " : "", system_errno != 0 ? strerror(system_errno) : "");
+		break;
+	}
+	error_set_code(err, sqlite3_errstr(code));
+}
+
+/* -- reading ------------------------------------------------------------------------------------- */
+
+static struct store_sqlite *sqlite_of(struct store *store)
+{
+	return container_of(store, struct store_sqlite, store);
+}
+
+static struct job *take_job(struct store_row *row)
+{
+	struct job *job = row->job;
+
+	row->job = NULL;
+	store_row_destroy(row);
+	return job;
+}
+
+static struct job *sqlite_find(struct store *store, const char *id, struct error *err)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+	struct store_row *row = NULL;
+
+	if (!sqlite->rows.ops->find(&sqlite->rows, id, &row, err) || row == NULL)
+		return NULL;
+	if (!sqlite->rows.ops->read_whole(&sqlite->rows, row, err)) {
+		store_row_destroy(row);
+		return NULL;
+	}
+	return take_job(row);
+}
+
+static bool sqlite_list(struct store *store, const struct store_filter *filter, struct job ***jobs, size_t *count,
+	struct error *err)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+	enum sql which = filter->project != NULL ? SQL_LIST_PROJECT : filter->state >= 0 ? SQL_LIST_STATE : SQL_LIST;
+	sqlite3_stmt *at = sql_query(sqlite, which, err,
+		SQL_INTEGER(filter->before_seq > 0 ? filter->before_seq : INT64_MAX), SQL_TEXT(filter->project),
+		SQL_TEXT(filter->deployer),
+		SQL_TEXT(filter->state >= 0 ? job_state_name((enum job_state)filter->state) : NULL),
+		SQL_INTEGER((int64_t)filter->max));
+	struct store_row **rows = NULL;
+	bool ok;
+
+	*jobs = NULL;
+	*count = 0;
+	ok = store_sqlite_all_rows(sqlite, at, &rows, count, err);
+	for (size_t i = 0; ok && i < *count; i++)
+		ok = sqlite->rows.ops->read_whole(&sqlite->rows, rows[i], err);
+	if (!ok) {
+		store_rows_destroy(rows, *count);
+		*count = 0;
+		return false;
+	}
+	if (*count > 0)
+		*jobs = xcalloc(*count, sizeof(**jobs));
+	for (size_t i = 0; i < *count; i++)
+		(*jobs)[i] = take_job(rows[i]);
+	free(rows);
+	return true;
+}
+
+static bool sqlite_count(struct store *store, uint64_t counts[JOB_STATES], struct error *err)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+	sqlite3_stmt *at = sql_query_values(sqlite, SQL_COUNT, err, NULL, 0);
+	bool failed;
+
+	memset(counts, 0, JOB_STATES * sizeof(*counts));
+	if (at == NULL)
+		return false;
+	while (sql_step(sqlite, at, &failed, err)) {
+		enum job_state state;
+
+		if (job_state_parse((const char *)sqlite3_column_text(at, 0), &state))
+			counts[state] = (uint64_t)sqlite3_column_int64(at, 1);
+	}
+	sql_done(at);
+	return !failed;
+}
+
+/* -- opening and closing ------------------------------------------------------------------------- */
+
+static void sqlite_submit(struct store *store, struct store_call *call)
+{
+	store_batch_add(&sqlite_of(store)->batch, call);
+}
+
+static void sqlite_close(struct store *store)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+
+	store_sqlite_commit_finish(sqlite);
+	sql_finish(sqlite);
+	sqlite3_close(sqlite->db);
+	store_finish_base(store);
+	free(sqlite->path);
+	free(sqlite);
+}
+
+static const struct store_ops ops = {
+	.close = sqlite_close,
+	.submit = sqlite_submit,
+	.find = sqlite_find,
+	.list = sqlite_list,
+	.count = sqlite_count,
+};
+
+static const struct store_rows_ops *rows_ops(void)
+{
+	static struct store_rows_ops made;      /* the same each time it is made */
+
+	store_sqlite_rows_ops(&made);
+	store_sqlite_turn_ops(&made);
+	store_sqlite_fault_ops(&made);
+	return &made;
+}
+
+/* The directory, if only its last part is missing, and an empty file that only we can read; what is
+ * there already keeps its mode. */
+static bool create_file(const char *path, struct error *err)
+{
+	char *copy = xstrdup(path);
+	int fd = -1;
+	bool ok = false;
+
+	if (mkdir(dirname(copy), 0700) != 0 && errno != EEXIST) {
+		error_set_errno(err, ERROR_REFUSED, "store: cannot make the directory of %s", path);
+		goto out;
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		error_set_errno(err, ERROR_REFUSED, "store: cannot open %s", path);
+		goto out;
+	}
+	ok = true;
+out:
+	descriptor_close(&fd);
+	free(copy);
+	return ok;
+}
+
+static bool check_file(const char *path, struct error *err)
+{
+	if (access(path, F_OK) == 0)
+		return true;
+	/* Another process may be about to create it. */
+	error_set_errno(err, errno == ENOENT ? ERROR_TEMPORARY : ERROR_REFUSED, "store: %s", path);
+	return false;
+}
+
+static bool set_up(struct store_sqlite *sqlite, bool migrate, struct error *err)
+{
+	char *pragmas = xasprintf("%s PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;"
+		" PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = %d;",
+		migrate ? "PRAGMA journal_mode = WAL;" : "", LOG_KEPT_BYTES);
+	bool ok = sqlite3_exec(sqlite->db, pragmas, NULL, NULL, NULL) == SQLITE_OK;
+
+	if (!ok)
+		store_sqlite_error(sqlite, err, "cannot set up");
+	free(pragmas);
+	return ok;
+}
+
+static bool open_database(struct store_sqlite *sqlite, const struct store_options *options, struct error *err)
+{
+	int flags = SQLITE_OPEN_NOMUTEX | (options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+	bool migrate = options->migrate && !options->read_only;
+	bool ok;
+
+	if (migrate) {
+		if (!create_file(sqlite->path, err))
+			return false;
+	} else if (!check_file(sqlite->path, err)) {
+		return false;
+	}
+	if (sqlite3_open_v2(sqlite->path, &sqlite->db, flags, NULL) != SQLITE_OK) {
+		store_sqlite_error(sqlite, err, "cannot open");
+		return false;
+	}
+	sqlite3_extended_result_codes(sqlite->db, 1);
+	sqlite3_busy_timeout(sqlite->db, OPEN_BUSY_MS);
+	ok = set_up(sqlite, migrate, err) && store_sqlite_check_schema(sqlite, migrate, options->check, err);
+	sqlite3_busy_timeout(sqlite->db, options->loop == NULL ? OPEN_BUSY_MS : 0);
+	return ok;
+}
+
+struct store *store_sqlite_open(const char *rest, const struct store_options *options, struct error *err)
+{
+	struct store_sqlite *sqlite;
+
+	if (strncmp(rest, "///", 3) != 0 || rest[3] == '\0') {
+		error_set(err, ERROR_INVALID, "store: expected sqlite:///PATH with an absolute path, found \"sqlite:%s\"",
+			rest);
+		return NULL;
+	}
+	sqlite = xnew(struct store_sqlite);
+	store_init(&sqlite->store, &ops, options, "store");
+	sqlite->rows.ops = rows_ops();
+	sqlite->path = xstrdup(rest + 2);
+	store_sqlite_commit_init(sqlite);
+	if (open_database(sqlite, options, err)) {
+		store_sqlite_commit_watch(sqlite);
+		return &sqlite->store;
+	}
+	sqlite_close(&sqlite->store);
+	return NULL;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_sqlite_rows.c - rows of jobs, bodies and attempts, and struct job. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "store/store_sqlite.h"
+
+struct store_sqlite *store_sqlite_of(struct store_rows *rows)
+{
+	return container_of(rows, struct store_sqlite, rows);
+}
+
+/* The schema lets no other names in, so another one is our own mistake. */
+static enum job_state column_state(sqlite3_stmt *statement, int column)
+{
+	enum job_state state = JOB_QUEUED;
+	const char *name = (const char *)sqlite3_column_text(statement, column);
+
+	if (name == NULL || !job_state_parse(name, &state))
+		panic("store: a job is in the state \"%s\"", name != NULL ? name : "");
+	return state;
+}
+
+static enum lock_policy column_policy(sqlite3_stmt *statement, int column)
+{
+	enum lock_policy policy = LOCK_QUEUE;
+	const char *name = (const char *)sqlite3_column_text(statement, column);
+
+	if (name == NULL || !lock_policy_parse(name, &policy))
+		panic("store: a job has the lock policy \"%s\"", name != NULL ? name : "");
+	return policy;
+}
+
+static void read_message(sqlite3_stmt *at, int column, struct job_message_ref *message)
+{
+	message->id = sql_column_text(at, column++);
+	message->receipt = sql_column_text(at, column++);
+	message->group = sql_column_text(at, column++);
+	message->hidden_until_ms = sqlite3_column_int64(at, column++);
+	message->received_ms = sqlite3_column_int64(at, column++);
+	message->deliveries = (unsigned)sqlite3_column_int64(at, column++);
+	message->settled = sqlite3_column_int(at, column) != 0;
+}
+
+struct store_row *store_sqlite_read_row(sqlite3_stmt *at)
+{
+	struct job *job = job_create();
+	struct store_row *row = store_row_create(job);
+
+	job->seq = sqlite3_column_int64(at, 0);
+	job->id = sql_column_text(at, 1);
+	job->project = sql_column_text(at, 2);
+	job->deployer = sql_column_text(at, 3);
+	job->queue = sql_column_text(at, 4);
+	job->lock_key = sql_column_text(at, 5);
+	job->policy = column_policy(at, 6);
+	job->priority = sqlite3_column_int(at, 7);
+	job->not_before_ms = sqlite3_column_int64(at, 8);
+	job->commit = sql_column_text(at, 9);
+	job->ref = sql_column_text(at, 10);
+	job->stage = sql_column_text(at, 11);
+	job->state = column_state(at, 12);
+	row->wait = (enum store_wait)sqlite3_column_int(at, 13);
+	row->news = (unsigned)sqlite3_column_int(at, 14);
+	job->reason = sql_column_text(at, 15);
+	job->detail = sql_column_text(at, 16);
+	job->exit_code = sqlite3_column_int(at, 17);
+	job->accepted_ms = sqlite3_column_int64(at, 18);
+	job->finished_ms = sqlite3_column_int64(at, 19);
+	read_message(at, 20, &job->message);
+	job->attempt.number = (unsigned)sqlite3_column_int64(at, 27);
+	job->attempt.step = (unsigned)sqlite3_column_int64(at, 28);
+	job->owner = sql_column_text(at, 29);
+	job->fence = sqlite3_column_int64(at, 30);
+	job->grant = sqlite3_column_int64(at, 31);
+	job->attempt.token = sql_column_text(at, 32);
+	job->attempt.handle = sql_column_text(at, 33);
+	job->attempt.intended_ms = sqlite3_column_int64(at, 34);
+	job->attempt.started_ms = sqlite3_column_int64(at, 35);
+	return row;
+}
+
+bool store_sqlite_one_row(struct store_sqlite *sqlite, sqlite3_stmt *statement, struct store_row **row,
+	struct error *err)
+{
+	bool failed;
+
+	*row = NULL;
+	if (statement == NULL)
+		return false;
+	if (sql_step(sqlite, statement, &failed, err))
+		*row = store_sqlite_read_row(statement);
+	sql_done(statement);
+	return !failed;
+}
+
+bool store_sqlite_all_rows(struct store_sqlite *sqlite, sqlite3_stmt *statement, struct store_row ***found,
+	size_t *count, struct error *err)
+{
+	bool failed;
+
+	if (statement == NULL)
+		return false;
+	while (sql_step(sqlite, statement, &failed, err)) {
+		*found = xreallocarray(*found, *count + 1, sizeof(**found));
+		(*found)[(*count)++] = store_sqlite_read_row(statement);
+	}
+	sql_done(statement);
+	return !failed;
+}
+
+static bool find(struct store_rows *rows, const char *id, struct store_row **row, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+
+	return store_sqlite_one_row(sqlite, sql_query(sqlite, SQL_JOB_BY_ID, err, SQL_TEXT(id)), row, err);
+}
+
+static bool read_whole(struct store_rows *rows, struct store_row *row, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	sqlite3_stmt *at = sql_query(sqlite, SQL_JOB_WHOLE, err, SQL_INTEGER(row->job->seq));
+	bool failed;
+
+	if (at == NULL)
+		return false;
+	if (sql_step(sqlite, at, &failed, err)) {
+		free(row->job->body);
+		free(row->job->attempt.request);
+		row->job->body = sql_column_text(at, 0);
+		row->job->attempt.request = sql_column_text(at, 1);
+	}
+	sql_done(at);
+	return !failed;
+}
+
+static bool insert(struct store_rows *rows, struct store_row *row, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	struct job *job = row->job;
+
+	if (!sql_run(sqlite, SQL_INSERT_JOB, err, SQL_TEXT(job->id), SQL_TEXT(job->project), SQL_TEXT(job->deployer),
+		SQL_TEXT(job->queue), SQL_TEXT(job->lock_key), SQL_TEXT(lock_policy_name(job->policy)),
+		SQL_INTEGER(job->priority), SQL_INTEGER(job->not_before_ms), SQL_TEXT(job->commit), SQL_TEXT(job->ref),
+		SQL_TEXT(job->stage), SQL_TEXT(job_state_name(job->state)), SQL_INTEGER(row->wait),
+		SQL_INTEGER(!job_state_final(job->state)), SQL_INTEGER(store_row_is_live(row)), SQL_TEXT(job->reason),
+		SQL_TEXT(job->detail), SQL_INTEGER(job->exit_code), SQL_INTEGER(job->accepted_ms),
+		SQL_INTEGER(job->finished_ms), SQL_TEXT(job->message.id), SQL_TEXT(job->message.receipt),
+		SQL_TEXT(job->message.group), SQL_INTEGER(job->message.hidden_until_ms),
+		SQL_INTEGER(job->message.received_ms), SQL_INTEGER(job->message.deliveries),
+		SQL_INTEGER(job->message.settled), SQL_TEXT(job->owner), SQL_INTEGER(job->fence),
+		SQL_INTEGER(job->grant)))
+		return false;
+	job->seq = sqlite3_last_insert_rowid(sqlite->db);
+	return sql_run(sqlite, SQL_INSERT_BODY, err, SQL_INTEGER(job->seq), SQL_TEXT(job->body));
+}
+
+static bool move(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	const struct job *job = row->job;
+
+	return sql_run(store_sqlite_of(rows), SQL_MOVE, err, SQL_INTEGER(job->seq), SQL_TEXT(job_state_name(job->state)),
+		SQL_INTEGER(row->wait), SQL_INTEGER(row->news), SQL_INTEGER(job->grant),
+		SQL_INTEGER(job->not_before_ms));
+}
+
+static bool end(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	const struct job *job = row->job;
+
+	return sql_run(store_sqlite_of(rows), SQL_END, err, SQL_INTEGER(job->seq), SQL_TEXT(job_state_name(job->state)),
+		SQL_INTEGER(row->wait), SQL_INTEGER(row->news), SQL_TEXT(job->reason), SQL_TEXT(job->detail),
+		SQL_INTEGER(job->exit_code), SQL_INTEGER(job->finished_ms), SQL_INTEGER(store_row_is_live(row)));
+}
+
+static bool write_message(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	const struct job_message_ref *message = &row->job->message;
+
+	return sql_run(store_sqlite_of(rows), SQL_MESSAGE, err, SQL_INTEGER(row->job->seq), SQL_TEXT(message->receipt),
+		SQL_INTEGER(message->hidden_until_ms), SQL_INTEGER(message->received_ms),
+		SQL_INTEGER(message->deliveries), SQL_INTEGER(message->settled), SQL_INTEGER(store_row_is_live(row)),
+		SQL_INTEGER(row->news));
+}
+
+static bool write_owner(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	return sql_run(store_sqlite_of(rows), SQL_OWNER, err, SQL_INTEGER(row->job->seq), SQL_TEXT(row->job->owner),
+		SQL_INTEGER(row->job->fence), SQL_INTEGER(row->news));
+}
+
+static bool begin_attempt(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	const struct job_attempt *attempt = &row->job->attempt;
+
+	return sql_run(sqlite, SQL_BEGIN_ATTEMPT, err, SQL_INTEGER(row->job->seq), SQL_INTEGER(attempt->number),
+			SQL_INTEGER(attempt->step), SQL_TEXT(attempt->token), SQL_TEXT(attempt->request),
+			SQL_TEXT(attempt->handle), SQL_INTEGER(attempt->intended_ms), SQL_INTEGER(attempt->started_ms)) &&
+		sql_run(sqlite, SQL_CURRENT_ATTEMPT, err, SQL_INTEGER(row->job->seq), SQL_INTEGER(attempt->number),
+			SQL_INTEGER(attempt->step));
+}
+
+static bool start_attempt(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	const struct job_attempt *attempt = &row->job->attempt;
+
+	return sql_run(store_sqlite_of(rows), SQL_START_ATTEMPT, err, SQL_INTEGER(row->job->seq),
+		SQL_INTEGER(attempt->number), SQL_INTEGER(attempt->step), SQL_TEXT(attempt->handle),
+		SQL_INTEGER(attempt->started_ms));
+}
+
+static bool end_attempt(struct store_rows *rows, const struct store_row *row, const char *reason, int64_t at_ms,
+	struct error *err)
+{
+	const struct job_attempt *attempt = &row->job->attempt;
+
+	return sql_run(store_sqlite_of(rows), SQL_END_ATTEMPT, err, SQL_INTEGER(row->job->seq),
+		SQL_INTEGER(attempt->number), SQL_INTEGER(attempt->step), SQL_TEXT(reason), SQL_INTEGER(at_ms));
+}
+
+void store_sqlite_rows_ops(struct store_rows_ops *ops)
+{
+	ops->find = find;
+	ops->read_whole = read_whole;
+	ops->insert = insert;
+	ops->move = move;
+	ops->end = end;
+	ops->write_message = write_message;
+	ops->write_owner = write_owner;
+	ops->begin_attempt = begin_attempt;
+	ops->start_attempt = start_attempt;
+	ops->end_attempt = end_attempt;
+}

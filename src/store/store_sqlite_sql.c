@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_sqlite_sql.c - see store_sqlite_sql.h.
+ *
+ * The conditions on wait, live, news and published are written as literals since the planner uses a
+ * partial index only where it can see its condition. */
+#include "store/store_sqlite_sql.h"
+
+#include "base/mem.h"
+#include "store/store_sqlite.h"
+
+/* The columns that store_sqlite_read_row() reads, in its order. */
+#define ROW \
+	"SELECT j.seq, j.id, j.project, j.deployer, j.queue, j.lock_key, j.policy, j.priority, j.not_before_ms," \
+	" j.commit_hash, j.ref, j.stage, j.state, j.wait, j.news, j.reason, j.detail, j.exit_code, j.accepted_ms," \
+	" j.finished_ms, j.message_id, j.receipt, j.message_group, j.hidden_until_ms, j.received_ms, j.deliveries," \
+	" j.settled, j.attempt, j.step, j.owner, j.fence, j.lock_grant, a.token, a.handle, a.intended_ms, a.started_ms" \
+	" FROM jobs j LEFT JOIN attempts a ON a.job = j.seq AND a.number = j.attempt AND a.step = j.step "
+
+static const char *const texts[SQL_STATEMENTS] = {
+	[SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[SQL_COMMIT] = "COMMIT",
+	[SQL_ROLLBACK] = "ROLLBACK",
+
+	[SQL_JOB_BY_ID] = ROW "WHERE j.id = ?1",
+	[SQL_JOB_WHOLE] = "SELECT b.body, a.request FROM jobs j LEFT JOIN bodies b ON b.job = j.seq"
+		" LEFT JOIN attempts a ON a.job = j.seq AND a.number = j.attempt AND a.step = j.step WHERE j.seq = ?1",
+	[SQL_INSERT_JOB] = "INSERT INTO jobs (id, project, deployer, queue, lock_key, policy, priority, not_before_ms,"
+		" commit_hash, ref, stage, state, wait, open, live, reason, detail, exit_code, accepted_ms, finished_ms,"
+		" message_id, receipt, message_group, hidden_until_ms, received_ms, deliveries, settled, owner, fence,"
+		" lock_grant) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
+		" ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)",
+	[SQL_INSERT_BODY] = "INSERT INTO bodies (job, body) VALUES (?1, ?2)",
+	[SQL_MOVE] = "UPDATE jobs SET state = ?2, wait = ?3, news = ?4, lock_grant = ?5, not_before_ms = ?6 WHERE seq = ?1",
+	[SQL_END] = "UPDATE jobs SET state = ?2, wait = ?3, news = ?4, reason = ?5, detail = ?6, exit_code = ?7,"
+		" finished_ms = ?8, open = 0, live = ?9 WHERE seq = ?1",
+	[SQL_MESSAGE] = "UPDATE jobs SET receipt = ?2, hidden_until_ms = ?3, received_ms = ?4, deliveries = ?5,"
+		" settled = ?6, live = ?7, news = ?8 WHERE seq = ?1",
+	[SQL_OWNER] = "UPDATE jobs SET owner = ?2, fence = ?3, news = ?4 WHERE seq = ?1",
+
+	[SQL_CURRENT_ATTEMPT] = "UPDATE jobs SET attempt = ?2, step = ?3 WHERE seq = ?1",
+	[SQL_BEGIN_ATTEMPT] = "INSERT INTO attempts (job, number, step, token, request, handle, intended_ms, started_ms)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (job, number, step) DO UPDATE SET token = ?4,"
+		" request = ?5, handle = ?6, intended_ms = ?7, started_ms = ?8, ended_ms = 0, end_reason = NULL",
+	[SQL_START_ATTEMPT] = "UPDATE attempts SET handle = ?4, started_ms = ?5 WHERE job = ?1 AND number = ?2 AND step = ?3",
+	[SQL_END_ATTEMPT] = "UPDATE attempts SET request = NULL, end_reason = ?4, ended_ms = ?5"
+		" WHERE job = ?1 AND number = ?2 AND step = ?3",
+
+	[SQL_NEXT_WAITER] = ROW "WHERE j.lock_key = ?1 AND j.wait = 3 ORDER BY j.priority DESC, j.seq LIMIT 1",
+	[SQL_GROUP_HEAD] = ROW "WHERE j.queue = ?1 AND j.message_group = ?2 AND j.open = 1 ORDER BY j.seq LIMIT 1",
+	[SQL_ANY_WAITING] = ROW "WHERE j.lock_key = ?1 AND j.deployer = ?2 AND j.wait > 0 LIMIT 1",
+	[SQL_NEXT_DUE] = ROW "WHERE j.wait = 1 AND j.not_before_ms <= ?1 ORDER BY j.not_before_ms, j.seq LIMIT 1",
+	[SQL_DUE_TIME] = "SELECT min(not_before_ms) FROM jobs WHERE wait = 1",
+
+	[SQL_READ_LOCK] = "SELECT holder, last_grant FROM locks WHERE key = ?1",
+	[SQL_WRITE_LOCK] = "INSERT INTO locks (key, holder, last_grant) VALUES (?1, ?2, ?3)"
+		" ON CONFLICT (key) DO UPDATE SET holder = ?2, last_grant = ?3",
+
+	[SQL_READ_OWNER] = "SELECT boot_id, lease_until_ms FROM owners WHERE id = ?1",
+	[SQL_WRITE_OWNER] = "INSERT INTO owners (id, boot_id, lease_until_ms, registered_ms) VALUES (?1, ?2, ?3, ?4)"
+		" ON CONFLICT (id) DO UPDATE SET boot_id = ?2, lease_until_ms = ?3",
+	[SQL_REMOVE_OWNER] = "DELETE FROM owners WHERE id = ?1",
+	/* As many rows as there are workers. */
+	[SQL_DEAD_OWNER] = "SELECT id FROM owners WHERE id <> ?1 AND (boot_id <> ?2 OR lease_until_ms <= ?3) LIMIT 1",
+	[SQL_RELEASE] = "UPDATE jobs SET owner = NULL WHERE owner = ?1 AND live = 1",
+	[SQL_UNOWNED] = ROW "WHERE j.owner IS NULL AND j.live = 1 ORDER BY j.seq LIMIT ?1",
+	[SQL_WITH_NEWS] = ROW "WHERE j.owner = ?1 AND j.news > 0 ORDER BY j.seq LIMIT ?2",
+
+	[SQL_ADD_FAULT] = "INSERT INTO faults (at_ms, kind, job_id, project, queue, text, body, dedup_key)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (dedup_key) DO NOTHING",
+	[SQL_UNPUBLISHED_FAULTS] = "SELECT id, at_ms, kind, job_id, project, queue, text, body FROM faults"
+		" WHERE published = 0 AND (claim_boot_id <> ?1 OR claimed_until_ms <= ?2) ORDER BY id LIMIT ?3",
+	[SQL_CLAIM_FAULT] = "UPDATE faults SET claim_boot_id = ?2, claimed_until_ms = ?3 WHERE id = ?1",
+	[SQL_FAULT_PUBLISHED] = "UPDATE faults SET published = 1 WHERE id = ?1",
+
+	[SQL_COUNT] = "SELECT state, jobs FROM counts",
+	[SQL_LIST] = ROW "WHERE j.seq < ?1 AND (?2 IS NULL OR j.project = ?2) AND (?3 IS NULL OR j.deployer = ?3)"
+		" AND (?4 IS NULL OR j.state = ?4) ORDER BY j.seq DESC LIMIT ?5",
+	[SQL_LIST_PROJECT] = ROW "WHERE j.seq < ?1 AND j.project = ?2 AND (?3 IS NULL OR j.deployer = ?3)"
+		" AND (?4 IS NULL OR +j.state = ?4) ORDER BY j.seq DESC LIMIT ?5",
+	[SQL_LIST_STATE] = ROW "WHERE j.seq < ?1 AND (?2 IS NULL OR +j.project = ?2) AND (?3 IS NULL OR j.deployer = ?3)"
+		" AND j.state = ?4 ORDER BY j.seq DESC LIMIT ?5",
+};
+
+const char *sql_text(enum sql which)
+{
+	return texts[which];
+}
+
+static bool bind(sqlite3_stmt *statement, const struct sql_value *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		int code = values[i].is_text ?
+			sqlite3_bind_text(statement, (int)i + 1, values[i].text, -1, SQLITE_STATIC) :
+			sqlite3_bind_int64(statement, (int)i + 1, values[i].integer);
+
+		if (code != SQLITE_OK)
+			return false;
+	}
+	return true;
+}
+
+sqlite3_stmt *sql_query_values(struct store_sqlite *sqlite, enum sql which, struct error *err,
+	const struct sql_value *values, size_t count)
+{
+	sqlite3_stmt **statement = &sqlite->prepared[which];
+
+	if (*statement == NULL && sqlite3_prepare_v3(sqlite->db, texts[which], -1, SQLITE_PREPARE_PERSISTENT,
+		statement, NULL) != SQLITE_OK) {
+		store_sqlite_error(sqlite, err, "cannot prepare a statement");
+		return NULL;
+	}
+	if (!bind(*statement, values, count)) {
+		store_sqlite_error(sqlite, err, "cannot bind a value");
+		sql_done(*statement);
+		return NULL;
+	}
+	return *statement;
+}
+
+bool sql_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, bool *failed, struct error *err)
+{
+	int code = sqlite3_step(statement);
+
+	*failed = code != SQLITE_ROW && code != SQLITE_DONE;
+	if (*failed)
+		store_sqlite_error(sqlite, err, sqlite3_stmt_readonly(statement) ? "cannot read" : "cannot write");
+	return code == SQLITE_ROW;
+}
+
+void sql_done(sqlite3_stmt *statement)
+{
+	/* Its code repeats what sql_step() has told. */
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+}
+
+bool sql_run_values(struct store_sqlite *sqlite, enum sql which, struct error *err,
+	const struct sql_value *values, size_t count)
+{
+	sqlite3_stmt *statement = sql_query_values(sqlite, which, err, values, count);
+	bool failed;
+
+	if (statement == NULL)
+		return false;
+	sql_step(sqlite, statement, &failed, err);
+	sql_done(statement);
+	return !failed;
+}
+
+void sql_finish(struct store_sqlite *sqlite)
+{
+	for (int i = 0; i < SQL_STATEMENTS; i++)
+		sqlite3_finalize(sqlite->prepared[i]);
+}
+
+char *sql_column_text(sqlite3_stmt *statement, int column)
+{
+	return xstrdup((const char *)sqlite3_column_text(statement, column));
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_sqlite_sql.h - every statement of the SQLite store, prepared once and bound by type.
+ *
+ * They stand in one table so that a test can ask the planner about each of them. */
+#ifndef STORE_STORE_SQLITE_SQL_H
+#define STORE_STORE_SQLITE_SQL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum sql {
+	SQL_BEGIN, SQL_COMMIT, SQL_ROLLBACK,
+	SQL_JOB_BY_ID, SQL_JOB_WHOLE, SQL_INSERT_JOB, SQL_INSERT_BODY, SQL_MOVE, SQL_END, SQL_MESSAGE, SQL_OWNER,
+	SQL_CURRENT_ATTEMPT, SQL_BEGIN_ATTEMPT, SQL_START_ATTEMPT, SQL_END_ATTEMPT,
+	SQL_NEXT_WAITER, SQL_GROUP_HEAD, SQL_ANY_WAITING, SQL_NEXT_DUE, SQL_DUE_TIME,
+	SQL_READ_LOCK, SQL_WRITE_LOCK,
+	SQL_READ_OWNER, SQL_WRITE_OWNER, SQL_REMOVE_OWNER, SQL_DEAD_OWNER,
+	SQL_RELEASE, SQL_UNOWNED, SQL_WITH_NEWS,
+	SQL_ADD_FAULT, SQL_UNPUBLISHED_FAULTS, SQL_CLAIM_FAULT, SQL_FAULT_PUBLISHED,
+	SQL_COUNT, SQL_LIST, SQL_LIST_PROJECT, SQL_LIST_STATE,
+	SQL_STATEMENTS
+};
+
+/* The text of a statement. */
+const char *sql_text(enum sql which);
+
+struct sql_value {
+	bool is_text;
+	const char *text;               /* NULL is SQL's NULL; must live until the statement is reset */
+	int64_t integer;
+};
+#define SQL_TEXT(value) { .is_text = true, .text = (value) }
+#define SQL_INTEGER(value) { .integer = (value) }
+
+struct store_sqlite;
+
+/* Binds and readies a query for sql_step(); to be reset with sql_done().  NULL on failure. */
+sqlite3_stmt *sql_query_values(struct store_sqlite *sqlite, enum sql which, struct error *err,
+	const struct sql_value *values, size_t count);
+/* Binds and runs a statement that gives no rows. */
+bool sql_run_values(struct store_sqlite *sqlite, enum sql which, struct error *err,
+	const struct sql_value *values, size_t count);
+/* As above, with the values in a row; at least one. */
+#define sql_query(sqlite, which, err, ...) sql_query_values(sqlite, which, err, SQL_VALUES(__VA_ARGS__))
+#define sql_run(sqlite, which, err, ...) sql_run_values(sqlite, which, err, SQL_VALUES(__VA_ARGS__))
+#define SQL_VALUES(...) ((const struct sql_value[]){ __VA_ARGS__ }), \
+	(sizeof((const struct sql_value[]){ __VA_ARGS__ }) / sizeof(struct sql_value))
+
+/* True on a row; false at the end and on failure, which sets *failed and err. */
+bool sql_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, bool *failed, struct error *err);
+void sql_done(sqlite3_stmt *statement);
+void sql_finish(struct store_sqlite *sqlite);
+
+/* A copy of a column's text, or NULL. */
+char *sql_column_text(sqlite3_stmt *statement, int column);
+
+#endif

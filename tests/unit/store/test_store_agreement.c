@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_store_agreement.c - random histories, told to the memory store and to the SQLite store alike.
+ *
+ * After each step both must have answered the same and hold the same jobs, and what they hold must keep
+ * the promises about keys and groups.  The histories come from fixed seeds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../cmocka_all.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store_fixture.h"
+
+enum { STEPS = 300, HISTORIES = 8, IDS = 60, JOBS_MAX = 200 };
+
+static uint64_t dice_state;
+
+static unsigned dice(unsigned sides)
+{
+	dice_state ^= dice_state << 13;
+	dice_state ^= dice_state >> 7;
+	dice_state ^= dice_state << 17;
+	return (unsigned)(dice_state % sides);
+}
+
+/* One call, decided before either store sees it. */
+struct step {
+	unsigned what, id, owner;
+	enum lock_policy policy;
+	int priority;
+	unsigned key, group, deployer;
+	int64_t not_before_ms, received_ms;
+	enum job_state end;
+	bool released;
+};
+
+static struct step throw_step(int64_t now_ms)
+{
+	return (struct step){
+		.what = dice(16), .id = dice(IDS), .owner = dice(2), .policy = (enum lock_policy)dice(LOCK_POLICIES),
+		.priority = (int)dice(10), .key = dice(3), .group = dice(5), .deployer = dice(2),
+		/* Well away from the steps of the clock, as the stores do not ask it in the same moment. */
+		.not_before_ms = dice(4) == 0 ? now_ms + 15000 + 10000 * dice(3) : 0,
+		.received_ms = now_ms, .end = dice(2) == 0 ? JOB_CANCELLED : JOB_FAILED, .released = dice(8) == 0,
+	};
+}
+
+static struct job *job_of_step(const struct step *step)
+{
+	char id[16];
+	struct job *job;
+
+	snprintf(id, sizeof(id), "%u", step->id);
+	job = make_job(id, step->policy);
+	job->priority = step->priority;
+	job->not_before_ms = step->not_before_ms;
+	job->message.received_ms = step->received_ms;
+	free(job->deployer);
+	job->deployer = xasprintf("d%u", step->deployer);
+	if (step->policy != LOCK_PARALLEL) {
+		free(job->lock_key);
+		job->lock_key = xasprintf("k%u", step->key);
+	}
+	if (step->group < 2)
+		job->message.group = xasprintf("g%u", step->group);
+	return job;
+}
+
+static void told(struct buf *out, struct heard *heard)
+{
+	buf_printf(out, "%s count %zu grants %s:", error_kind_name(heard->err.kind), heard->count, heard->grants);
+	for (size_t i = 0; heard->jobs != NULL && i < heard->count; i++)
+		buf_printf(out, " %s %s %lld;", heard->jobs[i]->id, job_state_name(heard->jobs[i]->state),
+			(long long)heard->jobs[i]->grant);
+	heard_finish(heard);
+}
+
+static void admit(struct store_fixture *fixture, struct store *store, const struct step *step, struct buf *out)
+{
+	struct store_admission admission = { .job = job_of_step(step), .released = step->released };
+	struct heard heard = { 0 };
+
+	store_admit(store, &admission, 1, heard_done, &heard);
+	hear(fixture, &heard);
+	buf_printf(out, "verdict %d %s %s fence %lld grant %lld ", (int)admission.verdict,
+		admission.owner != NULL ? admission.owner : "-", job_state_name(admission.job->state),
+		(long long)admission.job->fence, (long long)admission.job->grant);
+	free(admission.owner);
+	job_destroy(admission.job);
+	told(out, &heard);
+}
+
+/* A write about a job as it is stored, by whoever the step says. */
+static void write_about(struct store_fixture *fixture, struct store *store, const struct step *step, struct buf *out)
+{
+	char id[16];
+	struct heard heard = { 0 };
+	struct job_result result;
+	struct job *job;
+
+	snprintf(id, sizeof(id), "%u", step->id);
+	job = store_find(store, id, NULL);
+	if (job == NULL)
+		return;
+	job_result_set(&result, step->end, "", 1, "%s", "");
+	job->attempt.number = job->attempt.number > 0 ? job->attempt.number : 1;
+	switch (step->what) {
+	case 8: store_intend(store, job, heard_done, &heard); break;
+	case 9: store_started(store, job, heard_done, &heard); break;
+	case 10: store_cancelling(store, job, heard_done, &heard); break;
+	case 11: store_retry(store, job, heard_done, &heard); break;
+	case 12: {
+		const struct job *jobs[] = { job };
+
+		job->message.settled = true;
+		store_note_messages(store, jobs, 1, heard_done, &heard);
+		break;
+	}
+	default: store_finish(store, job, &result, heard_finished, &heard); break;
+	}
+	hear(fixture, &heard);
+	told(out, &heard);
+	job_destroy(job);
+}
+
+static void take_step(struct store_fixture *fixture, const struct step *step, struct buf *out)
+{
+	struct store *store = step->owner == 0 ? fixture->a : fixture->b;
+	struct heard heard = { 0 };
+
+	switch (step->what) {
+	case 0: case 1: case 2: case 3:
+		admit(fixture, store, step, out);
+		return;
+	case 4: store_adopt(store, 1 + step->id % 5, heard_jobs, &heard); break;
+	case 5: store_sweep(store, heard_swept, &heard); break;
+	case 6: store_renew(store, heard_done, &heard); break;
+	case 7:
+		/* Seldom, so that owners live long enough to hold something. */
+		if (step->id > 8)
+			return;
+		store_disown(store, step->id % 2 == 0 ? "a" : "b", heard_count, &heard);
+		break;
+	default:
+		write_about(fixture, store, step, out);
+		return;
+	}
+	hear(fixture, &heard);
+	told(out, &heard);
+}
+
+/* -- what is held --------------------------------------------------------------------------------- */
+
+static bool same(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+static bool unfinished(const struct job *job)
+{
+	return !job_state_final(job->state);
+}
+
+static bool holds(const struct job *job)
+{
+	return unfinished(job) && job->state != JOB_WAITING && job->lock_key[0] != '\0';
+}
+
+/* jobs are newest first. */
+static void want_promises(struct job **jobs, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool taken = false, blocked = false;
+
+		for (size_t k = 0; k < count; k++) {
+			if (k == i)
+				continue;
+			if (holds(jobs[k]) && same(jobs[k]->lock_key, jobs[i]->lock_key))
+				taken = true;
+			if (k > i && unfinished(jobs[k]) && same(jobs[k]->message.group, jobs[i]->message.group))
+				blocked = true;
+		}
+		if (holds(jobs[i]) && taken)
+			fail_msg("two jobs hold the key of %s", jobs[i]->id);
+		if (unfinished(jobs[i]) && jobs[i]->state != JOB_WAITING && blocked)
+			fail_msg("job %s is before an earlier one of its group", jobs[i]->id);
+		if (jobs[i]->state == JOB_WAITING && !taken && !blocked && jobs[i]->not_before_ms == 0)
+			fail_msg("job %s waits for nothing", jobs[i]->id);
+	}
+}
+
+static void describe(struct store *store, struct buf *out)
+{
+	const struct store_filter filter = { .state = -1, .max = JOBS_MAX };
+	uint64_t counts[JOB_STATES];
+	struct job **jobs;
+	size_t count;
+
+	assert_true(store_list(store, &filter, &jobs, &count, NULL));
+	assert_true(store_count(store, counts, NULL));
+	want_promises(jobs, count);
+	for (int i = 0; i < JOB_STATES; i++)
+		buf_printf(out, "%llu ", (unsigned long long)counts[i]);
+	for (size_t i = 0; i < count; i++)
+		buf_printf(out, "\n%s %lld %s owner %s fence %lld grant %lld attempt %u settled %d receipt %s reason %s detail %s",
+			jobs[i]->id, (long long)jobs[i]->seq, job_state_name(jobs[i]->state),
+			jobs[i]->owner != NULL ? jobs[i]->owner : "-", (long long)jobs[i]->fence, (long long)jobs[i]->grant,
+			jobs[i]->attempt.number, jobs[i]->message.settled,
+			jobs[i]->message.receipt != NULL ? jobs[i]->message.receipt : "-",
+			jobs[i]->reason != NULL ? jobs[i]->reason : "-", jobs[i]->detail != NULL ? jobs[i]->detail : "-");
+	store_jobs_free(jobs, count);
+}
+
+static void live_through(struct store_fixture *memory, struct store_fixture *sqlite, uint64_t seed)
+{
+	int64_t shifted_ms = 0;
+	struct buf heard[2], held[2];
+
+	for (int i = 0; i < 2; i++) {
+		buf_init(&heard[i], 1 << 20);
+		buf_init(&held[i], 1 << 20);
+	}
+	dice_state = seed * 0x9e3779b97f4a7c15u;
+	for (int n = 0; n < STEPS; n++) {
+		struct step step = throw_step(clock_wall_ms());
+
+		if (dice(20) == 0) {
+			clock_shift(0, 10000);
+			shifted_ms += 10000;
+		}
+		for (int i = 0; i < 2; i++) {
+			buf_clear(&heard[i]);
+			buf_clear(&held[i]);
+		}
+		take_step(memory, &step, &heard[0]);
+		take_step(sqlite, &step, &heard[1]);
+		describe(memory->b, &held[0]);
+		describe(sqlite->b, &held[1]);
+		if (strcmp(buf_text(&heard[0]), buf_text(&heard[1])) != 0 || strcmp(buf_text(&held[0]), buf_text(&held[1])) != 0)
+			fail_msg("seed %llu, step %d (%u): memory: %s\n%s\nsqlite: %s\n%s", (unsigned long long)seed, n,
+				step.what, buf_text(&heard[0]), buf_text(&held[0]), buf_text(&heard[1]), buf_text(&held[1]));
+	}
+	clock_shift(0, -shifted_ms);
+	for (int i = 0; i < 2; i++) {
+		buf_finish(&heard[i]);
+		buf_finish(&held[i]);
+	}
+}
+
+static void adapters_agree_and_keep_the_promises(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
+		void *memory = (void *)&store_adapter_memory;
+		void *sqlite = (void *)&store_adapter_sqlite;
+
+		fixture_setup(&memory);
+		fixture_setup(&sqlite);
+		live_through(memory, sqlite, seed);
+		fixture_teardown(&memory);
+		fixture_teardown(&sqlite);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(adapters_agree_and_keep_the_promises),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
