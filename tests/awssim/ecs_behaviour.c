@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ecs_behaviour.c - reading a task's request and definition once, when it is made. */
+#include "ecs_behaviour.h"
+
+#include "xalloc.h"
+
+static const json_t *container_overrides(const json_t *in)
+{
+	return json_object_get(json_object_get(in, "overrides"), "containerOverrides");
+}
+
+static void merge_environment(json_t *out, const json_t *containers)
+{
+	json_t *container, *variable;
+	size_t i, j;
+
+	json_array_foreach(containers, i, container) {
+		json_array_foreach(json_object_get(container, "environment"), j, variable) {
+			const char *name = json_string_value(json_object_get(variable, "name"));
+			json_t *value = json_object_get(variable, "value");
+
+			if (name != NULL && json_is_string(value))
+				json_object_set(out, name, value);
+		}
+	}
+}
+
+json_t *ecs_override_environment(const json_t *in)
+{
+	json_t *out = json_object();
+
+	merge_environment(out, container_overrides(in));
+	return out;
+}
+
+/* ---- containers ---- */
+
+static void add_container(struct ecs_task *task, const char *name, bool sidecar)
+{
+	struct ecs_container *container = &task->containers[task->container_count];
+
+	if (task->container_count == ECS_CONTAINERS_MAX)
+		return;
+	*container = (struct ecs_container){ .exit_code = -1, .sidecar = sidecar };
+	container->name = xstrdup(name);
+	world_uuid(task->cluster->ecs->world, container->id);
+	task->container_count++;
+}
+
+/* The judged container is the first that is overridden, as that is the one a launch is about. */
+static bool is_overridden(const json_t *in, const char *name)
+{
+	json_t *override;
+	size_t i;
+
+	json_array_foreach(container_overrides(in), i, override) {
+		const char *found = json_string_value(json_object_get(override, "name"));
+
+		return found != NULL && strcmp(found, name) == 0;
+	}
+	return false;
+}
+
+void ecs_task_read_containers(struct ecs_task *task, const json_t *definition)
+{
+	const json_t *overrides = container_overrides(task->in), *containers;
+	bool made_up = json_is_true(json_object_get(definition, "madeUp"));
+	json_t *container;
+	size_t i;
+
+	containers = made_up && json_array_size(overrides) > 0
+			     ? overrides
+			     : json_object_get(definition, "containerDefinitions");
+	json_array_foreach(containers, i, container) {
+		const char *name = json_string_value(json_object_get(container, "name"));
+
+		add_container(task, name,
+			      json_array_size(overrides) > 0 ? !is_overridden(task->in, name)
+							     : i > 0);
+	}
+	if (json_object_get(task->environment, "SIM_SIDECAR_EXIT") != NULL)
+		add_container(task, "sidecar", true);
+}
+
+/* ---- behaviour ---- */
+
+static const char *variable(const json_t *environment, const char *name)
+{
+	return json_string_value(json_object_get(environment, name));
+}
+
+static json_int_t number(const json_t *environment, const char *name, json_int_t otherwise)
+{
+	const char *value = variable(environment, name);
+
+	return value == NULL ? otherwise : strtoll(value, NULL, 10);
+}
+
+static bool flag(const json_t *environment, const char *name)
+{
+	const char *value = variable(environment, name);
+
+	return value != NULL && strcmp(value, "") != 0 && strcmp(value, "0") != 0;
+}
+
+void ecs_task_read_behaviour(struct ecs_task *task, const json_t *definition)
+{
+	const struct ecs_settings *settings = &task->cluster->ecs->settings;
+	json_t *all = json_object();
+
+	merge_environment(all, json_object_get(definition, "containerDefinitions"));
+	if (json_object_size(all) == 0) {
+		json_decref(all);
+		all = json_incref(task->environment);
+	} else {
+		json_object_update(all, task->environment);
+	}
+	task->behaviour_source = all;
+	task->behaviour = (struct ecs_behaviour){
+		.start_ms = number(all, "SIM_START_MS", settings->start_ms),
+		.run_ms = number(all, "SIM_RUN_MS", settings->run_ms),
+		.exit_code = (int)number(all, "SIM_EXIT_CODE", 0),
+		.sidecar_exit_code = (int)number(all, "SIM_SIDECAR_EXIT", 0),
+		.no_exit_code = flag(all, "SIM_NO_EXIT_CODE"),
+		.fails_to_start = flag(all, "SIM_FAIL_TO_START"),
+		.ignores_term = flag(all, "SIM_IGNORE_TERM"),
+		.stop_code = variable(all, "SIM_STOP_CODE"),
+		.stop_reason = variable(all, "SIM_STOP_REASON"),
+		.container_reason = variable(all, "SIM_CONTAINER_REASON"),
+	};
+}
+
+/* ---- commands ---- */
+
+static char **strings_of(const json_t *first, const json_t *second)
+{
+	size_t count = json_array_size(first) + json_array_size(second), used = 0, i;
+	char **strings;
+	json_t *item;
+
+	if (count == 0)
+		return NULL;
+	strings = xcalloc(count + 1, sizeof(*strings));
+	json_array_foreach(first, i, item) {
+		if (json_is_string(item))
+			strings[used++] = xstrdup(json_string_value(item));
+	}
+	json_array_foreach(second, i, item) {
+		if (json_is_string(item))
+			strings[used++] = xstrdup(json_string_value(item));
+	}
+	return strings;
+}
+
+static const json_t *definition_of(const json_t *definition, const char *name)
+{
+	json_t *container;
+	size_t i;
+
+	json_array_foreach(json_object_get(definition, "containerDefinitions"), i, container) {
+		const char *found = json_string_value(json_object_get(container, "name"));
+
+		if (name != NULL && found != NULL && strcmp(found, name) == 0)
+			return container;
+	}
+	return NULL;
+}
+
+char **ecs_task_read_command(const struct ecs_task *task, const json_t *definition)
+{
+	json_t *container;
+	size_t i;
+
+	json_array_foreach(container_overrides(task->in), i, container) {
+		const char *name = json_string_value(json_object_get(container, "name"));
+		const json_t *base = definition_of(definition, name);
+		const json_t *command = json_object_get(container, "command");
+
+		if (json_array_size(command) == 0)
+			command = json_object_get(base, "command");
+		if (json_array_size(command) > 0)
+			return strings_of(json_object_get(base, "entryPoint"), command);
+	}
+	json_array_foreach(json_object_get(definition, "containerDefinitions"), i, container) {
+		char **command = strings_of(json_object_get(container, "entryPoint"),
+					    json_object_get(container, "command"));
+
+		if (command != NULL)
+			return command;
+	}
+	return NULL;
+}
+
+static void add_variable(char **strings, size_t *used, const char *name, const char *value)
+{
+	if (asprintf(&strings[(*used)++], "%s=%s", name, value) < 0)
+		abort();
+}
+
+char **ecs_task_environment_strings(const struct ecs_task *task, const json_t *definition)
+{
+	const char *path = getenv("PATH"), *home = getenv("HOME"), *name;
+	json_t *all = json_object(), *value;
+	size_t used = 0;
+	char **strings;
+
+	json_object_set_new(all, "PATH", json_string(path == NULL ? "/usr/bin:/bin" : path));
+	json_object_set_new(all, "HOME", json_string(home == NULL ? "/" : home));
+	json_object_set_new(all, "ECS_TASK_ARN", json_string(task->arn));
+	merge_environment(all, json_object_get(definition, "containerDefinitions"));
+	json_object_update(all, task->environment);
+	strings = xcalloc(json_object_size(all) + 1, sizeof(*strings));
+	json_object_foreach(all, name, value)
+		add_variable(strings, &used, name, json_string_value(value));
+	json_decref(all);
+	return strings;
+}
+
+void ecs_strings_free(char **strings)
+{
+	for (size_t i = 0; strings != NULL && strings[i] != NULL; i++)
+		free(strings[i]);
+	free(strings);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ecs_behaviour.h - what a RunTask request and its task definition say about a task:
+ * its containers, its environment, its command, and how it shall behave by the clock. */
+#ifndef AWSSIM_ECS_BEHAVIOUR_H
+#define AWSSIM_ECS_BEHAVIOUR_H
+
+#include "ecs_task.h"
+
+/* Variables of the container overrides, all together; a new object of strings. */
+json_t *ecs_override_environment(const json_t *in);
+/* Containers by the definition, or by the overrides when the definition is made up. */
+void ecs_task_read_containers(struct ecs_task *, const json_t *definition);
+void ecs_task_read_behaviour(struct ecs_task *, const json_t *definition);
+/* The first command to be found; NULL: none.  Freed by ecs_strings_free(). */
+char **ecs_task_read_command(const struct ecs_task *, const json_t *definition);
+/* NAME=value of a clean environment, the definition's and the overrides'. */
+char **ecs_task_environment_strings(const struct ecs_task *, const json_t *definition);
+void ecs_strings_free(char **);
+
+#endif
