@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec_ecs.h - the parts of the ECS adapter and what they are to each other.
+ *
+ *      exec_ecs_request.c      a job's parameters, frozen into one JSON text
+ *      exec_ecs_launch.c       RunTask, until it is answered
+ *      exec_ecs_watch.c        DescribeTasks by the hundred
+ *      exec_ecs_stop.c         StopTask, until it is answered
+ *      exec_ecs_look.c         whether a launch has happened
+ *      exec_ecs_verdict.c      what a task's end means; pure
+ *      exec_ecs_account.c      what all deployers of a worker share: rates, and a schedule per cluster */
+#ifndef EXEC_EXEC_ECS_H
+#define EXEC_EXEC_ECS_H
+
+#include <ev.h>
+#include <jansson.h>
+
+#include "aws/aws.h"
+#include "aws/ecs.h"
+#include "base/list.h"
+#include "exec/exec_impl.h"
+#include "exec/rate.h"
+#include "exec/schedule.h"
+
+struct ecs_describe;
+
+enum {
+	LIMIT_ECS_LAUNCHES = 64,                /* RunTask calls at once */
+	LIMIT_ECS_DESCRIBES = 4,                /* DescribeTasks calls at once, per cluster */
+	ECS_TOKEN_LIFE_MS = 55 * 60 * 1000,     /* ECS: at least an hour from the launch */
+	ECS_STOPPED_LIFE_MS = 55 * 60 * 1000,   /* ECS: a stopped task is shown for at least an hour */
+	ECS_SETTLE_MS = 3000,                   /* a launch may not be seen by other calls before */
+	ECS_MISSING_S = 300,                    /* a task that is not there for so long is gone */
+};
+
+/* -- what deployers share -------------------------------------------------------------------------- */
+
+/* Found by its struct aws, in the one list that exec_ecs_account.c keeps for the process: deployers
+ * are created one by one and know only their struct aws. */
+struct ecs_account {
+	struct list link;               /* of that list */
+	unsigned users;
+	struct aws *aws;
+	struct ev_loop *loop;
+	struct log log;                 /* "ecs" */
+	struct rate run_rate, describe_rate;
+	struct list launches;           /* ecs_launch.link: waiting for the rate */
+	unsigned launching;             /* RunTask calls under way */
+	ev_timer launch_timer;
+	struct list clusters;
+	bool *gone;                     /* set to true when it goes while watches are told */
+};
+struct ecs_account *ecs_account_get(const struct exec_env *env);
+void ecs_account_put(struct ecs_account *account);
+/* A call of this account; input is taken. */
+struct aws_call *ecs_call(struct ecs_account *account, const char *action, json_t *input, aws_reply_fn *done, void *arg);
+/* (Re)starts a timer that fires once after delay_s. */
+void ecs_arm(struct ecs_account *account, ev_timer *timer, double delay_s);
+
+struct ecs_cluster {
+	struct list link;               /* ecs_account.clusters */
+	struct ecs_account *account;
+	char *name;
+	struct schedule schedule;       /* ecs_watch.entry */
+	unsigned watches;               /* that name this cluster; the last one frees it */
+	struct list describes;          /* calls under way */
+	unsigned calls;
+	struct list news;               /* ecs_watch.news: to be told */
+	ev_timer timer;
+	unsigned failures;              /* DescribeTasks, in a row */
+	double not_before_s, failing_since_s, logged_s;
+	struct error error;
+};
+
+/* -- a deployer ------------------------------------------------------------------------------------- */
+
+struct exec_ecs {
+	struct exec face;
+	struct ecs_account *account;
+	struct list launches;           /* ecs_launch.mine */
+	struct list watches;            /* ecs_watch.mine */
+	struct list looks;              /* ecs_look.mine */
+};
+
+/* exec_ecs_request.c */
+char *ecs_request_build(const struct conf_deployer *conf, const struct job *job, struct error *err);
+/* Lent by a frozen request; NULL when it doesn't say. */
+const char *ecs_request_cluster(const json_t *request);
+const char *ecs_request_container(const json_t *request);
+const char *ecs_request_started_by(const json_t *request);
+
+/* exec_ecs_verdict.c: how a task that has ended went; container is the judged one. */
+void ecs_verdict(const json_t *task, const char *container, struct exec_end *end);
+
+/* exec_ecs_launch.c */
+struct exec_launch *ecs_launch(struct exec *exec, const char *request, const char *token,
+	exec_launched_fn *done, void *arg);
+void ecs_launch_cancel(struct exec_launch *launch);
+void ecs_launches_cancel(struct exec_ecs *exec);
+/* Sends what waits, as far as the rate lets it. */
+void ecs_launches_run(struct ecs_account *account);
+
+/* exec_ecs_look.c */
+void ecs_look(struct exec *exec, const char *request, const char *token, int64_t intended_ms,
+	exec_launched_fn *done, void *arg);
+void ecs_looks_cancel(struct exec_ecs *exec);
+
+/* -- a watch ---------------------------------------------------------------------------------------- */
+
+struct ecs_watch {
+	struct exec_watch face;
+	struct list mine;               /* exec_ecs.watches */
+	struct ecs_cluster *cluster;
+	struct schedule_entry entry;
+	char *arn, *container;
+	struct exec_watch_events events;
+	double since_s;                 /* of the launch; monotonic, as all below */
+	double missing_since_s;         /* 0: it is there */
+	unsigned missing;               /* answers in a row that said so */
+	bool alone;                     /* a call with it was refused as a whole */
+	struct ecs_describe *describe;  /* the call that is under way for it */
+	size_t slot;
+	bool told_running;
+	struct list news;               /* ecs_cluster.news */
+	int64_t running_ms;             /* to be told; 0: not */
+	struct exec_end *end;           /* to be told */
+	bool stopping;
+	char *stop_reason;
+	struct aws_call *stop_call;
+	ev_timer stop_timer;
+	unsigned stop_failures;
+};
+struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *request, int64_t since_ms,
+	const struct exec_watch_events *events);
+void ecs_unwatch(struct exec_watch *watch);
+/* Looks at it soon, whatever its age. */
+void ecs_watch_hurry(struct ecs_watch *watch);
+/* Seconds until a task of this age is looked at again; pure. */
+double ecs_watch_interval_s(double age_s);
+
+/* exec_ecs_stop.c */
+void ecs_stop(struct exec_watch *watch, const char *reason);
+void ecs_stop_init(struct ecs_watch *watch);
+void ecs_stop_finish(struct ecs_watch *watch);
+
+#endif

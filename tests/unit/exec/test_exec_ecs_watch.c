@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json_at.h"
+#include "base/mem.h"
+#include "exec_fixture.h"
+
+static const char describe[] = "DescribeTasks";
+static const char running[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"RUNNING\",\"startedAt\":1767323047.5,"
+	"\"containers\":[{\"name\":\"app\"}]}]}";
+static const char pending[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"PENDING\"}]}";
+static const char stopping[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPING\",\"containers\":[{\"name\":\"app\",\"exitCode\":0}]}]}";
+static const char stopped[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\",\"stopCode\":\"EssentialContainerExited\","
+	"\"startedAt\":1767323047.5,\"stoppedAt\":1767323050,\"containers\":[{\"name\":\"app\",\"exitCode\":0}]}]}";
+static const char missing[] = "{\"tasks\":[],\"failures\":[{\"arn\":\"arn/t1\",\"reason\":\"MISSING\"}]}";
+
+/* Everybody runs. */
+static json_t *all_run(const json_t *input, void *arg)
+{
+	json_t *tasks = json_array();
+	const json_t *arn;
+	size_t i;
+
+	(void)arg;
+	json_array_foreach(json_object_get(input, "tasks"), i, arn)
+		json_array_append_new(tasks, json_pack("{s:O, s:s}", "taskArn", arn, "lastStatus", "RUNNING"));
+	return json_pack("{s:o}", "tasks", tasks);
+}
+
+static json_t *all_missing(const json_t *input, void *arg)
+{
+	json_t *failures = json_array();
+	const json_t *arn;
+	size_t i;
+
+	(void)arg;
+	json_array_foreach(json_object_get(input, "tasks"), i, arn)
+		json_array_append_new(failures, json_pack("{s:O, s:s}", "arn", arn, "reason", "MISSING"));
+	return json_pack("{s:[], s:o}", "tasks", "failures", failures);
+}
+
+static size_t asked(size_t call)
+{
+	return json_array_size(json_at(fake_aws_nth(describe, call)->input, "tasks"));
+}
+
+static void the_pace_follows_the_age(void **state)
+{
+	static const struct { double age_s, want_s; } cases[] = {
+		{ 0, 1 }, { 5, 1 }, { 10, 1 }, { 60, 6 }, { 300, 30 }, { 36000, 30 }, { -5, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_true(ecs_watch_interval_s(cases[i].age_s) == cases[i].want_s);
+}
+
+static void a_short_task_is_seen_through(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_answer(describe, pending);
+	fake_aws_answer(describe, running);
+	fake_aws_answer(describe, running);
+	fake_aws_answer(describe, stopping);
+	fake_aws_answer(describe, stopped);
+	fixture_watch(&fixture, &watched, "arn/t1", 0);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_count(describe), 0);
+	fixture_pass(&fixture, 1.01);
+	assert_int_equal(fixture.started, 0);
+	fixture_pass(&fixture, 1.01);
+	assert_int_equal(fixture.started, 1);
+	assert_int_equal(fixture.started_ms, 1767323047500);
+	fixture_pass(&fixture, 1.01);
+	fixture_pass(&fixture, 1.01);
+	assert_int_equal(fixture.ended, 0);
+	fixture_pass(&fixture, 1.01);
+	assert_int_equal(fixture.started, 1);
+	assert_int_equal(fixture.ended, 1);
+	assert_int_equal(fixture.end.result.state, JOB_SUCCEEDED);
+	assert_int_equal(fixture.end.stopped_ms, 1767323050000);
+	fixture_pass(&fixture, 60);
+	assert_int_equal(fake_aws_count(describe), 5);
+	fixture_end(&fixture);
+}
+
+static void a_task_that_ended_unseen_is_told_as_started_first(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_answer(describe, stopped);
+	fixture_watch(&fixture, &watched, "arn/t1", 4000);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fixture.started, 1);
+	assert_int_equal(fixture.started_ms, 1767323047500);
+	assert_int_equal(fixture.ended, 1);
+	fixture_end(&fixture);
+}
+
+static void a_new_task_may_be_missing_for_a_while(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+
+	(void)state;
+	fixture_begin(&fixture);
+	for (int i = 0; i < 3; i++)
+		fake_aws_answer(describe, missing);
+	fake_aws_answer(describe, stopped);
+	fixture_watch(&fixture, &watched, "arn/t1", 0);
+	fixture_pass(&fixture, 1.01);
+	fixture_pass(&fixture, 1.5);
+	assert_int_equal(fake_aws_count(describe), 1);
+	for (int i = 0; i < 3; i++)
+		fixture_pass(&fixture, 2.01);
+	assert_int_equal(fixture.ended, 1);
+	assert_int_equal(fixture.end.result.state, JOB_SUCCEEDED);
+	fixture_end(&fixture);
+}
+
+static void a_task_that_stays_missing_is_unknown(void **state)
+{
+	static const double ages_s[] = { 0, 3600 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ages_s); i++) {
+		struct fixture fixture;
+		struct watched watched;
+		double waited_s = 0;
+
+		fixture_begin(&fixture);
+		fake_aws_otherwise(describe, all_missing, NULL);
+		fixture_watch(&fixture, &watched, "arn/t1", ages_s[i]);
+		for (; fixture.ended == 0 && waited_s < 1000; waited_s += 5)
+			fixture_pass(&fixture, 5);
+		assert_in_range((int)waited_s, 295, 345);
+		assert_int_equal(fixture.end.result.state, JOB_FAILED);
+		assert_string_equal(fixture.end.result.reason, "unknown");
+		assert_true(fake_aws_count(describe) >= 2);
+		fixture_end(&fixture);
+	}
+}
+
+static void one_missing_among_others_proves_nothing(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fixture_watch(&fixture, &watched, "arn/t1", 3600);
+	for (int i = 0; i < 30; i++) {
+		fake_aws_answer(describe, i % 2 == 0 ? missing : running);
+		fixture_pass(&fixture, 31);
+	}
+	assert_int_equal(fixture.ended, 0);
+	fixture_end(&fixture);
+}
+
+static void a_hundred_fit_into_a_call(void **state)
+{
+	static struct watched watched[250];
+	static char names[250][32];
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_otherwise(describe, all_run, NULL);
+	for (int i = 0; i < 250; i++) {
+		snprintf(names[i], sizeof(names[i]), "arn/t%d", i);
+		fixture_watch(&fixture, &watched[i], names[i], 100);
+	}
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_count(describe), 3);
+	assert_int_equal(asked(0), 100);
+	assert_int_equal(asked(1), 100);
+	assert_int_equal(asked(2), 50);
+	assert_int_equal(fixture.started, 250);
+	fixture_end(&fixture);
+}
+
+static void ten_thousand_cost_seven_calls_a_second(void **state)
+{
+	enum { TASKS = 10000, SECONDS = 120 };
+	struct fixture fixture;
+	struct watched *watched = xcalloc(TASKS, sizeof(*watched));
+	char name[32];
+	size_t before;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_otherwise(describe, all_run, NULL);
+	for (int i = 0; i < TASKS; i++) {
+		snprintf(name, sizeof(name), "arn/t%d", i);
+		fixture_watch(&fixture, &watched[i], name, i % 600);
+	}
+	for (int i = 0; i < 300; i++)
+		fixture_pass(&fixture, 0.1);
+	before = fake_aws_count(describe);
+	for (int i = 0; i < SECONDS * 10; i++)
+		fixture_pass(&fixture, 0.1);
+	assert_in_range(fake_aws_count(describe) - before, 3 * SECONDS, 7 * SECONDS + 7);
+	fixture_end(&fixture);
+	free(watched);
+}
+
+static void tasks_that_are_due_soon_come_along(void **state)
+{
+	struct fixture fixture;
+	struct watched watched[2];
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_otherwise(describe, all_run, NULL);
+	fixture_watch(&fixture, &watched[0], "arn/t1", 0);
+	fixture_pass(&fixture, 0.4);
+	fixture_watch(&fixture, &watched[1], "arn/t2", 0);
+	fixture_pass(&fixture, 0.61);
+	assert_int_equal(fake_aws_count(describe), 1);
+	assert_int_equal(asked(0), 2);
+	fixture_end(&fixture);
+}
+
+static void each_cluster_is_asked_about_its_own(void **state)
+{
+	struct fixture fixture;
+	struct watched watched[2] = { { .fixture = &fixture }, { .fixture = &fixture } };
+	struct exec_watch_events events = { .arg = &watched[1] };
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_otherwise(describe, all_run, NULL);
+	fixture_watch(&fixture, &watched[0], "arn/t1", 100);
+	exec_watch(fixture.exec, "arn/t2", "{\"cluster\":\"test\"}", clock_wall_ms() - 100000, &events);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_count(describe), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *input = fake_aws_nth(describe, i)->input;
+		bool prod = strcmp(json_at_string(input, "cluster"), "prod") == 0;
+
+		assert_int_equal(asked(i), 1);
+		assert_string_equal(json_at_string(input, "tasks[0]"), prod ? "arn/t1" : "arn/t2");
+	}
+	fixture_end(&fixture);
+}
+
+static void deployers_share_the_calls(void **state)
+{
+	struct fixture fixture;
+	struct exec_env env;
+	struct error err;
+	struct exec *other;
+	struct watched watched[2] = { { .fixture = &fixture }, { .fixture = &fixture } };
+	struct exec_watch_events events = { .arg = &watched[1] };
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_otherwise(describe, all_run, NULL);
+	env = (struct exec_env){ .loop = fixture.loop, .log = &fixture.log, .aws = fake_aws() };
+	other = exec_create(&fixture.conf, &env, &err);
+	fixture_watch(&fixture, &watched[0], "arn/t1", 100);
+	exec_watch(other, "arn/t2", "{\"cluster\":\"prod\"}", clock_wall_ms() - 100000, &events);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_count(describe), 1);
+	assert_int_equal(asked(0), 2);
+	exec_destroy(other);
+	fixture_pass(&fixture, 40);
+	assert_int_equal(asked(1), 1);
+	fixture_end(&fixture);
+}
+
+static void a_failing_call_loses_no_watch(void **state)
+{
+	static const struct { enum error_kind kind; const char *code; double soon_s, late_s; } cases[] = {
+		{ ERROR_TEMPORARY, "", 0.2, 1 },
+		{ ERROR_THROTTLED, "ThrottlingException", 0.2, 1.1 },
+		{ ERROR_REFUSED, "ClusterNotFoundException", 50, 61 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fixture fixture;
+		struct watched watched;
+
+		fixture_begin(&fixture);
+		fake_aws_fail(describe, cases[i].kind, cases[i].code, "no", NULL);
+		fake_aws_answer(describe, stopped);
+		fixture_watch(&fixture, &watched, "arn/t1", 100);
+		fixture_pass(&fixture, 0);
+		fixture_pass(&fixture, cases[i].soon_s);
+		assert_int_equal(fake_aws_count(describe), 1);
+		fixture_pass(&fixture, cases[i].late_s - cases[i].soon_s);
+		assert_int_equal(fixture.ended, 1);
+		fixture_end(&fixture);
+	}
+}
+
+static void a_name_that_is_refused_does_not_blind_the_others(void **state)
+{
+	struct fixture fixture;
+	struct watched watched[2];
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_fail(describe, ERROR_INVALID, "InvalidParameterException", "taskId length", NULL);
+	fake_aws_fail(describe, ERROR_INVALID, "InvalidParameterException", "taskId length", NULL);
+	fake_aws_otherwise(describe, all_run, NULL);
+	fixture_watch(&fixture, &watched[0], "rubbish", 100);
+	fixture_watch(&fixture, &watched[1], "arn/t1", 100);
+	fixture_pass(&fixture, 0);
+	fixture_pass(&fixture, 0.1);
+	assert_int_equal(fake_aws_count(describe), 3);
+	assert_int_equal(fixture.started, 1);
+	assert_int_equal(fixture.ended, 0);
+	fixture_end(&fixture);
+}
+
+static void an_unwatched_task_is_heard_of_no_more(void **state)
+{
+	struct fixture fixture;
+	struct watched watched[2];
+	struct exec_watch *watch;
+
+	(void)state;
+	fixture_begin(&fixture);
+	watch = fixture_watch(&fixture, &watched[0], "arn/t1", 100);
+	fixture_watch(&fixture, &watched[1], "arn/t2", 100);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_open(describe), 1);
+	exec_unwatch(watch);
+	fake_aws_reply(describe, stopped);
+	fake_aws_run();
+	assert_int_equal(fixture.ended, 0);
+	fixture_end(&fixture);
+}
+
+static void a_stop_is_asked_until_it_is_answered(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+	struct exec_watch *watch;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_fail("StopTask", ERROR_AMBIGUOUS, "", "timeout", NULL);
+	fake_aws_fail("StopTask", ERROR_THROTTLED, "ThrottlingException", "Rate exceeded", NULL);
+	fake_aws_answer("StopTask", "{\"task\":{}}");
+	fake_aws_otherwise(describe, all_run, NULL);
+	watch = fixture_watch(&fixture, &watched, "arn/t1", 4000);
+	fixture_pass(&fixture, 0);
+	exec_stop(watch, "gantry: timeout");
+	exec_stop(watch, "again");
+	fake_aws_run();
+	for (int i = 0; i < 4; i++)
+		fixture_pass(&fixture, 31);
+	assert_int_equal(fake_aws_count("StopTask"), 3);
+	assert_string_equal(json_at_string(fake_aws_nth("StopTask", 2)->input, "reason"), "gantry: timeout");
+	assert_string_equal(json_at_string(fake_aws_nth("StopTask", 2)->input, "cluster"), "prod");
+	assert_int_equal(fixture.ended, 0);
+	fixture_end(&fixture);
+}
+
+static void a_stopped_task_is_looked_at_soon(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+	struct exec_watch *watch;
+	size_t before;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_answer("StopTask", "{}");
+	fake_aws_otherwise(describe, all_run, NULL);
+	watch = fixture_watch(&fixture, &watched, "arn/t1", 4000);
+	fixture_pass(&fixture, 0);
+	exec_stop(watch, "enough");
+	fake_aws_run();
+	before = fake_aws_count(describe);
+	for (int i = 0; i < 5; i++)
+		fixture_pass(&fixture, 2.01);
+	assert_true(fake_aws_count(describe) >= before + 5);
+	fixture_end(&fixture);
+}
+
+static void the_deployer_may_go_when_it_hears_of_an_end(void **state)
+{
+	struct fixture fixture;
+	struct watched watched[2];
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_answer(describe, "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\"},{\"taskArn\":\"arn/t2\","
+		"\"lastStatus\":\"STOPPED\"}]}");
+	fixture_watch(&fixture, &watched[0], "arn/t1", 100);
+	fixture_watch(&fixture, &watched[1], "arn/t2", 100);
+	fixture.destroy_in_ended = true;
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fixture.ended, 1);
+	assert_null(fixture.exec);
+	fixture_end(&fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_pace_follows_the_age),
+		cmocka_unit_test(a_short_task_is_seen_through),
+		cmocka_unit_test(a_task_that_ended_unseen_is_told_as_started_first),
+		cmocka_unit_test(a_new_task_may_be_missing_for_a_while),
+		cmocka_unit_test(a_task_that_stays_missing_is_unknown),
+		cmocka_unit_test(one_missing_among_others_proves_nothing),
+		cmocka_unit_test(a_hundred_fit_into_a_call),
+		cmocka_unit_test(ten_thousand_cost_seven_calls_a_second),
+		cmocka_unit_test(tasks_that_are_due_soon_come_along),
+		cmocka_unit_test(each_cluster_is_asked_about_its_own),
+		cmocka_unit_test(deployers_share_the_calls),
+		cmocka_unit_test(a_failing_call_loses_no_watch),
+		cmocka_unit_test(a_name_that_is_refused_does_not_blind_the_others),
+		cmocka_unit_test(an_unwatched_task_is_heard_of_no_more),
+		cmocka_unit_test(a_stop_is_asked_until_it_is_answered),
+		cmocka_unit_test(a_stopped_task_is_looked_at_soon),
+		cmocka_unit_test(the_deployer_may_go_when_it_hears_of_an_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
