@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* notify.c - picks the adapter; see notify.h. */
+#include "notify/notify.h"
+
+#include "notify/notify_impl.h"
+
+static const struct notify_impl *const impls[CONF_SINK_TYPES] = {
+	[CONF_SINK_REDIS] = &notify_redis,
+};
+
+struct notify *notify_create(const struct conf_sink *conf, const struct notify_env *env, struct error *err)
+{
+	struct notify *notify = impls[conf->type]->create(conf, env, err);
+
+	if (notify != NULL)
+		notify->impl = impls[conf->type];
+	return notify;
+}
+
+void notify_destroy(struct notify *notify)
+{
+	if (notify != NULL)
+		notify->impl->destroy(notify);
+}
+
+const char *notify_name(const struct notify *notify)
+{
+	return notify->impl->name;
+}
+
+void notify_send(struct notify *notify, const char *text, notify_done_fn *done, void *arg)
+{
+	notify->impl->send(notify, text, done, arg);
+}

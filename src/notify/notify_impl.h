@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* notify_impl.h - what an adapter of notify.h fills in. */
+#ifndef NOTIFY_NOTIFY_IMPL_H
+#define NOTIFY_NOTIFY_IMPL_H
+
+#include "notify/notify.h"
+
+struct notify_impl {
+	const char *name;
+	struct notify *(*create)(const struct conf_sink *conf, const struct notify_env *env, struct error *err);
+	void (*destroy)(struct notify *notify);
+	void (*send)(struct notify *notify, const char *text, notify_done_fn *done, void *arg);
+};
+
+/* The first member of every adapter's struct. */
+struct notify {
+	const struct notify_impl *impl;
+};
+
+extern const struct notify_impl notify_redis;
+
+#endif
