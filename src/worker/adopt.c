@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* adopt.c - jobs that come out of the store: those that nobody owns, and those of ours that the
+ * store has news about.
+ *
+ * Crash and hand-over are one path.  A job is taken up where its record says it was: admitted,
+ * intent without a handle, running, finished with its message still there.  Hints make this prompt;
+ * the slow tick makes it sure. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "worker/faults.h"
+#include "worker/holding.h"
+
+static bool may_adopt(const struct worker *worker)
+{
+	return worker->state == WORKER_ACTIVE;
+}
+
+/* -- taking up -------------------------------------------------------------------------------- */
+
+/* What was launched goes on without its deployer: the attempt's request says all about it. */
+static void stand_in(struct holding *holding)
+{
+	enum job_state state = holding->job->state;
+
+	if (holding->deployer != NULL || (state != JOB_LAUNCHING && state != JOB_RUNNING && state != JOB_CANCELLING))
+		return;
+	log_warn(&holding->log, "its deployer \"%s\" is configured no more; the attempt is followed to its end",
+		holding->job->deployer);
+	holding->deployer = &holding->worker->removed;
+}
+
+static void go_on(struct holding *holding)
+{
+	const struct job *job = holding->job;
+
+	stand_in(holding);
+	switch (job->state) {
+	case JOB_QUEUED:
+		launch_begin(holding);
+		break;
+	case JOB_WAITING:
+		holding_enter(holding, HOLDING_WAITING);
+		break;
+	case JOB_LAUNCHING:
+		launch_resume(holding);
+		break;
+	case JOB_RUNNING:
+	case JOB_CANCELLING:
+		holding_enter(holding, HOLDING_RUNNING);
+		holding_count_running(holding, true);
+		watch_begin(holding);
+		break;
+	default:
+		settle_message(holding);
+		break;
+	}
+}
+
+static void take_up(struct worker *worker, struct job *job)
+{
+	struct intake *intake = worker_find_intake(worker, job->queue);
+	struct queue_message *message = NULL;
+	struct holding *holding;
+
+	/* Releasing: what the store gave us before our jobs were given up went with them. */
+	if (worker->state >= WORKER_RELEASING || holding_find(worker, job->id) != NULL) {
+		job_destroy(job);
+		return;
+	}
+	if (intake != NULL && !job->message.settled && job->message.receipt != NULL)
+		message = queue_resume(intake->queue, &job->message);
+	holding = holding_create(worker, job, message);
+	log_info(&holding->log, "adopted while %s", job_state_name(job->state));
+	go_on(holding);
+}
+
+static void on_adopted(void *arg, struct job **jobs, size_t count, const struct error *err)
+{
+	struct worker *worker = arg;
+	bool more = count == WORKER_ADOPT_BATCH || worker->adopt_again;
+
+	worker->adopting = false;
+	worker->adopt_again = false;
+	if (err != NULL) {
+		log_warn(&worker->log, "no jobs adopted: %s; trying again within %d s", err->text, WORKER_TICK_S);
+		drain_check(worker);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		take_up(worker, jobs[i]);
+	if (count > 0) {
+		for (size_t i = 0; i < worker->conf->queue_count; i++)
+			intake_update_room(&worker->intakes[i]);
+	}
+	if (worker->state > WORKER_ACTIVE)
+		drain_check(worker);
+	else if (more)
+		adopt_start(worker);
+}
+
+void adopt_start(struct worker *worker)
+{
+	if (!may_adopt(worker))
+		return;
+	if (worker->adopting) {
+		worker->adopt_again = true;
+		return;
+	}
+	worker->adopting = true;
+	store_adopt(worker->store, WORKER_ADOPT_BATCH, on_adopted, worker);
+}
+
+static void on_disowned(void *arg, size_t count, const struct error *err)
+{
+	struct worker *worker = arg;
+
+	if (err != NULL)
+		log_error(&worker->log, "a dead worker's jobs were not freed: %s; its lease frees them", err->text);
+	else if (count > 0)
+		channel_send(worker, REPORT_RELEASED, "", "");
+	adopt_start(worker);
+}
+
+void adopt_orphans(struct worker *worker, const char *owner, const char *how)
+{
+	char *text = xasprintf("worker %s %s", owner, how);
+	char *key = xasprintf("worker_crashed/%s", owner);
+	struct store_fault fault = { .kind = "worker_crashed", .text = text };
+
+	faults_record(worker->faults, &fault, key, NULL, NULL);
+	store_disown(worker->store, owner, on_disowned, worker);
+	free(key);
+	free(text);
+}
+
+/* -- news about our own ------------------------------------------------------------------------- */
+
+static void take_receipt(struct holding *holding, const struct job_message_ref *news)
+{
+	struct job_message_ref *ref = &holding->job->message;
+
+	if (holding->message == NULL || news->receipt == NULL || strcmp(holding->message->receipt, news->receipt) == 0)
+		return;
+	xreplace(&ref->receipt, news->receipt);
+	ref->hidden_until_ms = news->hidden_until_ms;
+	queue_update(holding->message, news->receipt, news->hidden_until_ms);
+}
+
+static void take_news(struct worker *worker, struct job *news)
+{
+	struct holding *holding = holding_find(worker, news->id);
+	struct job *job;
+
+	if (holding == NULL) {
+		take_up(worker, news);
+		return;
+	}
+	job = holding->job;
+	take_receipt(holding, &news->message);
+	if (holding->phase == HOLDING_WAITING && news->state != JOB_WAITING) {
+		job->state = news->state;
+		job->grant = news->grant;
+		job->fence = news->fence;
+		if (job_state_final(news->state))
+			log_info(&holding->log, "%s", news->detail != NULL ? news->detail : job_state_name(news->state));
+		go_on(holding);
+	}
+	job_destroy(news);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	adopt_sweep(container_of(timer, struct worker, due));
+}
+
+static void arm_due(struct worker *worker, int64_t next_due_ms)
+{
+	double left_s = (double)(next_due_ms - clock_wall_ms()) / 1000;
+
+	ev_timer_stop(worker->loop, &worker->due);
+	if (next_due_ms == 0 || left_s > WORKER_TICK_S)
+		return;
+	ev_timer_set(&worker->due, left_s > 0.001 ? left_s : 0.001, 0.);
+	ev_timer_start(worker->loop, &worker->due);
+}
+
+static void on_swept(void *arg, struct job **jobs, size_t count, int64_t next_due_ms, const struct error *err)
+{
+	struct worker *worker = arg;
+	bool again = worker->sweep_again;
+
+	worker->sweeping = false;
+	worker->sweep_again = false;
+	if (err != NULL) {
+		log_warn(&worker->log, "no news from the store: %s; asking again within %d s", err->text, WORKER_TICK_S);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		take_news(worker, jobs[i]);
+	arm_due(worker, next_due_ms);
+	if (again)
+		adopt_sweep(worker);
+}
+
+void adopt_sweep(struct worker *worker)
+{
+	if (worker->state != WORKER_ACTIVE && worker->state != WORKER_DRAINING)
+		return;
+	if (worker->sweeping) {
+		worker->sweep_again = true;
+		return;
+	}
+	worker->sweeping = true;
+	store_sweep(worker->store, on_swept, worker);
+}
+
+/* -- the tick --------------------------------------------------------------------------------- */
+
+static void on_renewed(void *arg, const struct error *err)
+{
+	struct worker *worker = arg;
+
+	if (err == NULL)
+		return;
+	if (err->kind != ERROR_LOST) {
+		log_warn(&worker->log, "our lease was not renewed: %s", err->text);
+		return;
+	}
+	log_error(&worker->log, "our lease had ended and our jobs belong to others now: %s; leaving", err->text);
+	worker_leave(worker, EXIT_FAILURE);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *worker = container_of(timer, struct worker, tick);
+
+	(void)loop;
+	(void)revents;
+	store_renew(worker->store, on_renewed, worker);
+	adopt_sweep(worker);
+	adopt_start(worker);
+	faults_publish(worker->faults);
+}
+
+void adopt_start_ticking(struct worker *worker)
+{
+	ev_timer_init(&worker->tick, on_tick, WORKER_TICK_S, WORKER_TICK_S);
+	ev_init(&worker->due, on_due);
+	ev_timer_start(worker->loop, &worker->tick);
+}
+
+void adopt_stop_ticking(struct worker *worker)
+{
+	ev_timer_stop(worker->loop, &worker->tick);
+	ev_timer_stop(worker->loop, &worker->due);
+}

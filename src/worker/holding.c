@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* holding.c - the lifetime of a struct holding; what moves it along is in launch.c, watch.c and
+ * settle.c. */
+#include "worker/holding.h"
+
+#include <stdlib.h>
+
+#include "base/backoff.h"
+#include "base/mem.h"
+#include "base/random.h"
+
+static const char *const names[HOLDING_PHASES] = {
+	[HOLDING_WAITING] = "waiting",     [HOLDING_PAUSED] = "paused",       [HOLDING_INTENDING] = "intending",
+	[HOLDING_LAUNCHING] = "launching", [HOLDING_LOOKING] = "looking",     [HOLDING_RUNNING] = "running",
+	[HOLDING_FINISHING] = "finishing", [HOLDING_SETTLING] = "settling",   [HOLDING_NOTING] = "noting",
+	[HOLDING_GONE] = "gone",
+};
+
+const char *holding_phase_name(enum holding_phase phase)
+{
+	return phase < HOLDING_PHASES ? names[phase] : "unknown";
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct holding *holding = container_of(timer, struct holding, timer);
+
+	(void)loop;
+	(void)revents;
+	holding->retry(holding);
+}
+
+struct holding *holding_create(struct worker *worker, struct job *take_job, struct queue_message *message)
+{
+	struct holding *holding = xnew(struct holding);
+
+	holding->worker = worker;
+	holding->job = take_job;
+	holding->message = message;
+	holding->intake = worker_find_intake(worker, take_job->queue);
+	holding->deployer = worker_find_deployer(worker, take_job->deployer);
+	if (message != NULL)
+		message->arg = holding;
+	log_init(&holding->log, &worker->log, "job %s", take_job->id);
+	list_init(&holding->noting);
+	list_init(&holding->dropped);
+	ev_init(&holding->timer, on_timer);
+	table_add(&worker->holdings, &holding->by_id, take_job->id);
+	return holding;
+}
+
+struct holding *holding_find(struct worker *worker, const char *job_id)
+{
+	struct table_link *link = table_find(&worker->holdings, job_id);
+
+	return link != NULL ? container_of(link, struct holding, by_id) : NULL;
+}
+
+void holding_enter(struct holding *holding, enum holding_phase phase)
+{
+	log_debug(&holding->log, "%s -> %s", names[holding->phase], names[phase]);
+	holding->phase = phase;
+	holding->failures = 0;
+	ev_timer_stop(holding->worker->loop, &holding->timer);
+}
+
+void holding_count_running(struct holding *holding, bool running)
+{
+	if (holding->counted == running)
+		return;
+	holding->counted = running;
+	holding->worker->running += running ? 1 : -1u;
+}
+
+static void destroy(struct holding *holding)
+{
+	list_remove(&holding->dropped);
+	job_destroy(holding->job);
+	free(holding);
+}
+
+void holding_drop(struct holding *holding)
+{
+	struct worker *worker = holding->worker;
+	struct intake *intake = holding->intake;
+	bool settling = holding->phase == HOLDING_SETTLING;
+
+	holding_enter(holding, HOLDING_GONE);
+	holding_count_running(holding, false);
+	exec_launch_cancel(holding->launch);
+	exec_unwatch(holding->watch);
+	holding->launch = NULL;
+	holding->watch = NULL;
+	ev_timer_stop(worker->loop, &holding->timeout);
+	/* A message that is being settled is the queue's until it says so. */
+	if (holding->message != NULL && !settling)
+		queue_forget(holding->message);
+	holding->message = NULL;
+	list_remove(&holding->noting);
+	table_remove(&worker->holdings, &holding->by_id);
+	if (holding->calls == 0)
+		destroy(holding);
+	else
+		list_append(&worker->dropped, &holding->dropped);
+	if (intake != NULL)
+		intake_update_room(intake);
+	drain_check(worker);
+}
+
+void holdings_finish(struct worker *worker)
+{
+	while (!list_empty(&worker->dropped))
+		destroy(list_first(&worker->dropped, struct holding, dropped));
+}
+
+void holding_retry_later(struct holding *holding, void (*retry)(struct holding *), double first_s, double max_s)
+{
+	double delay_s = backoff_s(++holding->failures, first_s, max_s, random_unit());
+
+	holding->retry = retry;
+	ev_timer_stop(holding->worker->loop, &holding->timer);
+	ev_timer_set(&holding->timer, delay_s, 0.);
+	ev_timer_start(holding->worker->loop, &holding->timer);
+}
+
+void holding_call_begin(struct holding *holding)
+{
+	holding->calls++;
+}
+
+bool holding_call_end(struct holding *holding)
+{
+	holding->calls--;
+	if (holding->phase != HOLDING_GONE)
+		return true;
+	if (holding->calls == 0)
+		destroy(holding);
+	return false;
+}
+
+void holding_store_failed(struct holding *holding, const struct error *err, const char *what,
+	void (*retry)(struct holding *))
+{
+	if (err->kind == ERROR_LOST) {
+		log_warn(&holding->log, "%s was not stored, as another worker owns the job now; leaving it to that one", what);
+		holding_drop(holding);
+		return;
+	}
+	if (holding->failures == 0)
+		log_error(&holding->log, "%s was not stored: %s; trying until it is", what, err->text);
+	holding_retry_later(holding, retry, 0.1, 10);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* holding.h - a job in this worker's hands, from its admission or adoption until it is settled,
+ * given up or lost.  Private to src/worker. */
+#ifndef WORKER_HOLDING_H
+#define WORKER_HOLDING_H
+
+#include "worker/worker.h"
+
+enum holding_phase {
+	HOLDING_WAITING,        /* the store has not granted it yet */
+	HOLDING_PAUSED,         /* may launch, but waits for its timer: backoff */
+	HOLDING_INTENDING,      /* the intent is on its way into the store */
+	HOLDING_LAUNCHING,      /* asked for; no answer yet */
+	HOLDING_LOOKING,        /* asks whether an earlier launch happened */
+	HOLDING_RUNNING,        /* watched */
+	HOLDING_FINISHING,      /* the result is on its way into the store */
+	HOLDING_SETTLING,       /* the queue is asked to delete the message */
+	HOLDING_NOTING,         /* the store is told that the message is gone */
+	HOLDING_GONE,           /* only outstanding completions keep the struct */
+	HOLDING_PHASES
+};
+
+struct holding {
+	struct worker *worker;
+	struct intake *intake;          /* NULL when its queue is no longer configured */
+	struct deployer *deployer;      /* NULL likewise, while nothing is launched; then worker.removed */
+	struct job *job;                /* owned */
+	struct queue_message *message;  /* NULL once settled, or without a message */
+	struct log log;
+	enum holding_phase phase;
+	struct table_link by_id;        /* worker.holdings; key: job->id */
+	struct list noting;             /* worker.noting */
+	struct list dropped;            /* worker.dropped */
+
+	struct exec_launch *launch;
+	struct exec_watch *watch;
+	ev_timer timer;                 /* HOLDING_PAUSED, or a retry of the phase */
+	ev_timer timeout;               /* the deployment's */
+	void (*retry)(struct holding *holding);         /* what the timer does */
+	unsigned failures;              /* tries in a row that failed; sets the backoff */
+	unsigned calls;                 /* store and queue completions outstanding */
+	bool timed_out;                 /* we asked for its stop */
+	bool maybe_launched;            /* an ask under the present token was not answered, as far as we know */
+	bool counted;                   /* in worker.running */
+	struct job_result result;       /* from HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there */
+};
+
+/* Takes the job (and the message, which may be NULL). */
+struct holding *holding_create(struct worker *worker, struct job *take_job, struct queue_message *message);
+struct holding *holding_find(struct worker *worker, const char *job_id);
+void holding_enter(struct holding *holding, enum holding_phase phase);
+const char *holding_phase_name(enum holding_phase phase);
+/* Stops everything about it and forgets it; the struct goes when the last completion has run. */
+void holding_drop(struct holding *holding);
+/* At the end of the worker: the completions that were waited for will not come. */
+void holdings_finish(struct worker *worker);
+/* Calls retry after a delay that grows with holding->failures. */
+void holding_retry_later(struct holding *holding, void (*retry)(struct holding *), double first_s, double max_s);
+/* Brackets for an asynchronous call whose arg is the holding.  end returns false when the holding
+ * was dropped meanwhile (it may be freed then): the completion must return at once. */
+void holding_call_begin(struct holding *holding);
+bool holding_call_end(struct holding *holding);
+/* A store write failed: LOST drops the holding, anything else repeats retry later. */
+void holding_store_failed(struct holding *holding, const struct error *err, const char *what,
+	void (*retry)(struct holding *));
+/* Launched and not ended: for the figures. */
+void holding_count_running(struct holding *holding, bool running);
+
+/* launch.c: a granted job, towards a running task.  Also continues a stored intent. */
+void launch_begin(struct holding *holding);
+void launch_resume(struct holding *holding);
+
+/* watch.c: a running task, towards its end. */
+void watch_begin(struct holding *holding);
+
+/* settle.c: an ended job, towards a deleted message. */
+void settle_begin(struct holding *holding, const struct job_result *result);
+/* The result is stored already; only the message is left. */
+void settle_message(struct holding *holding);
+/* Tells the store of all messages that are gone, now. */
+void settle_flush(struct worker *worker);
+void settle_init(struct worker *worker);
+
+#endif

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* intake.c - a received batch, towards admitted jobs.
+ *
+ * The whole batch is understood, admitted in one transaction and only then acted on.  A message
+ * that cannot be understood is recorded with its body before it is settled, or left to the redrive
+ * policy.  The later ones of its group run all the same: it deploys nothing, so nothing is out of
+ * order, and giving them back with it would use up their receives until they were dead letters too. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/buf.h"
+#include "base/json_at.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "job/job_message.h"
+#include "job/template.h"
+#include "worker/faults.h"
+#include "worker/holding.h"
+
+enum { ADMIT_RETRY_MAX_S = 10, LIMIT_FAULT_BODY_BYTES = 64 << 10 };
+
+/* A received batch on its way into the store. */
+struct batch {
+	struct list link;               /* intake.batches */
+	struct intake *intake;
+	ev_timer retry;
+	size_t count;
+	struct queue_message **messages;
+	struct store_admission *admissions;
+};
+
+/* A message that is settled once its fault is recorded. */
+struct refusal {
+	struct list link;               /* intake.refusals */
+	struct intake *intake;
+	struct queue_message *message;
+};
+
+static void admit(struct batch *batch);
+static void batch_destroy(struct batch *batch);
+
+void intake_init(struct intake *intake, struct worker *worker, const struct conf_queue *conf)
+{
+	intake->worker = worker;
+	intake->conf = conf;
+	log_init(&intake->log, &worker->log, "queue %s", conf->name);
+	list_init(&intake->batches);
+	list_init(&intake->refusals);
+}
+
+static void refusal_destroy(struct refusal *refusal)
+{
+	list_remove(&refusal->link);
+	free(refusal);
+}
+
+void intake_finish(struct intake *intake)
+{
+	if (intake->worker == NULL)
+		return;
+	while (!list_empty(&intake->batches))
+		batch_destroy(list_first(&intake->batches, struct batch, link));
+	while (!list_empty(&intake->refusals))
+		refusal_destroy(list_first(&intake->refusals, struct refusal, link));
+}
+
+void intake_update_room(struct intake *intake)
+{
+	struct queue_figures figures;
+	const struct worker *worker = intake->worker;
+	unsigned room = 0;
+
+	channel_news(intake->worker);
+	if (worker->state != WORKER_ACTIVE)
+		return;
+	queue_figures(intake->queue, &figures);
+	if (intake->failures == 0 && figures.held < intake->conf->max_in_flight)
+		room = intake->conf->max_in_flight - figures.held;
+	queue_set_room(intake->queue, room);
+}
+
+void intake_start(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->conf->queue_count; i++) {
+		intake_update_room(&worker->intakes[i]);
+		queue_start(worker->intakes[i].queue);
+	}
+}
+
+/* -- understanding ---------------------------------------------------------------------------- */
+
+static bool fill_lock(struct worker *worker, struct job *job, struct error *err)
+{
+	const struct conf_deployer *conf = conf_find_deployer(worker->conf, job->deployer);
+	struct template_values values = { .job = job };
+	struct buf key;
+	bool ok;
+
+	if (conf == NULL) {
+		error_set(err, ERROR_INVALID, "deployer: expected the name of a configured deployer, found \"%s\"", job->deployer);
+		return false;
+	}
+	buf_init(&key, LIMIT_JOB_LOCK_KEY_BYTES);
+	values.payload = job_message_payload(job);
+	ok = template_expand(conf->lock.key, &values, &key, err);
+	json_decref((json_t *)values.payload);
+	job->policy = conf->lock.policy;
+	if (ok)
+		job->lock_key = job->policy == LOCK_PARALLEL ? xstrdup("") : buf_take(&key);
+	buf_finish(&key);
+	return ok;
+}
+
+static void fill_message_ref(struct job *job, const struct queue_message *message)
+{
+	struct job_message_ref *ref = &job->message;
+
+	xreplace(&ref->id, message->id);
+	xreplace(&ref->receipt, message->receipt);
+	xreplace(&ref->group, message->group);
+	ref->received_ms = message->received_ms;
+	ref->hidden_until_ms = message->hidden_until_ms;
+	ref->deliveries = message->deliveries;
+}
+
+static struct job *understand(struct intake *intake, const struct queue_message *message, struct error *err)
+{
+	struct job_message_source source = {
+		.queue = intake->conf->name,
+		.message_id = message->id,
+		.default_deployer = intake->conf->default_deployer,
+		.mapping = &intake->conf->body,
+	};
+	char *inner = NULL;
+	struct job *job;
+
+	if (intake->conf->unwrap == CONF_UNWRAP_SNS) {
+		inner = job_message_unwrap_sns(message->body, message->body_bytes, err);
+		if (inner == NULL)
+			return NULL;
+	}
+	job = job_message_parse(inner != NULL ? inner : message->body, inner != NULL ? strlen(inner) : message->body_bytes,
+		&source, err);
+	free(inner);
+	if (job != NULL && !fill_lock(intake->worker, job, err)) {
+		job_destroy(job);
+		return NULL;
+	}
+	if (job != NULL)
+		fill_message_ref(job, message);
+	return job;
+}
+
+/* -- refusing --------------------------------------------------------------------------------- */
+
+static void on_refusal_settled(void *arg, const struct error *err)
+{
+	struct intake *intake = arg;
+
+	if (err != NULL)
+		log_warn(&intake->log, "a message that was not understood could not be settled: %s", err->text);
+	intake->admitting--;
+	intake_update_room(intake);
+	drain_check(intake->worker);
+}
+
+static void on_refusal_recorded(void *arg)
+{
+	struct refusal *refusal = arg;
+	struct intake *intake = refusal->intake;
+	enum queue_verdict verdict = intake->conf->malformed == CONF_MALFORMED_DEAD_LETTER ? QUEUE_DEAD : QUEUE_DONE;
+
+	queue_settle(refusal->message, verdict, on_refusal_settled, intake);
+	refusal_destroy(refusal);
+}
+
+/* The body as it is recorded: cut, but never inside a UTF-8 character, and whole texts only: what is
+ * behind a NUL would be lost in every text column and JSON string that it passes. */
+static char *recorded_body(const struct queue_message *message)
+{
+	size_t size = message->body_bytes;
+
+	if (size > LIMIT_FAULT_BODY_BYTES) {
+		size = LIMIT_FAULT_BODY_BYTES;
+		while (size > 0 && ((unsigned char)message->body[size] & 0xc0) == 0x80)
+			size--;
+	}
+	return json_at_clean(message->body, size);
+}
+
+static void refuse(struct intake *intake, struct queue_message *message, const struct error *why)
+{
+	struct refusal *refusal = xnew(struct refusal);
+	char *body = recorded_body(message);
+	char *key = xasprintf("malformed/%s/%s", intake->conf->name, message->id);
+	struct store_fault fault = { .kind = "malformed", .queue = intake->conf->name, .text = why->text, .body = body };
+
+	log_warn(&intake->log, "message %s was not understood: %s; recorded and %s", message->id, why->text,
+		intake->conf->malformed == CONF_MALFORMED_DEAD_LETTER ? "left to the redrive policy" : "settled");
+	*refusal = (struct refusal){ .intake = intake, .message = message };
+	list_append(&intake->refusals, &refusal->link);
+	intake->admitting++;
+	faults_record(intake->worker->faults, &fault, key, on_refusal_recorded, refusal);
+	free(key);
+	free(body);
+}
+
+/* -- admitting -------------------------------------------------------------------------------- */
+
+static void batch_destroy(struct batch *batch)
+{
+	struct intake *intake = batch->intake;
+
+	list_remove(&batch->link);
+	ev_timer_stop(intake->worker->loop, &batch->retry);
+	for (size_t i = 0; i < batch->count; i++) {
+		job_destroy(batch->admissions[i].job);
+		free(batch->admissions[i].owner);
+	}
+	free(batch->messages);
+	free(batch->admissions);
+	free(batch);
+	intake->admitting--;
+}
+
+static void admitted_new(struct intake *intake, struct store_admission *admission, struct queue_message *message)
+{
+	struct holding *holding;
+
+	/* Releasing: it was ours for a moment, and given up with the others. */
+	if (admission->released || intake->worker->state >= WORKER_RELEASING) {
+		queue_forget(message);
+		return;
+	}
+	queue_message_drop_body(message);
+	holding = holding_create(intake->worker, admission->job, message);
+	admission->job = NULL;
+	log_info(&holding->log, "accepted from queue %s for project %s: %s", intake->conf->name, holding->job->project,
+		job_state_name(holding->job->state));
+	if (holding->job->state == JOB_QUEUED)
+		launch_begin(holding);
+	else
+		holding_enter(holding, HOLDING_WAITING);
+}
+
+static void on_redelivery_settled(void *arg, const struct error *err)
+{
+	struct intake *intake = arg;
+
+	(void)err;
+	intake->admitting--;
+	intake_update_room(intake);
+	drain_check(intake->worker);
+}
+
+/* A drain waits for the delete: a process that leaves before it is sent costs one more redelivery. */
+static void settle_redelivery(struct intake *intake, struct queue_message *message)
+{
+	intake->admitting++;
+	queue_settle(message, QUEUE_DONE, on_redelivery_settled, intake);
+}
+
+/* The store says that the job is ours, but we have never heard of it: its admission was stored, and its
+ * completion said that it was not.  Only a job that nobody has launched can have come that way. */
+static void admitted_unheard_of(struct intake *intake, struct store_admission *admission,
+	struct queue_message *message)
+{
+	enum job_state state = admission->job->state;
+
+	if (state == JOB_QUEUED || state == JOB_WAITING)
+		admitted_new(intake, admission, message);
+	else
+		queue_forget(message);
+}
+
+static void admitted_ours(struct intake *intake, struct store_admission *admission, struct queue_message *message)
+{
+	struct holding *holding = holding_find(intake->worker, admission->job->id);
+
+	if (holding == NULL)
+		admitted_unheard_of(intake, admission, message);
+	else if (holding->message != NULL && strcmp(holding->message->id, message->id) == 0)
+		queue_supersede(holding->message, message);
+	else if (holding->phase < HOLDING_SETTLING && holding->message == NULL) {
+		holding->message = message;
+		message->arg = holding;
+	} else {
+		/* The same job under another message, or one that is being settled: this one is done. */
+		settle_redelivery(intake, message);
+	}
+}
+
+static void admitted(struct intake *intake, struct store_admission *admission, struct queue_message *message)
+{
+	switch (admission->verdict) {
+	case STORE_ADMITTED_NEW:
+		admitted_new(intake, admission, message);
+		break;
+	case STORE_ADMITTED_OURS:
+		admitted_ours(intake, admission, message);
+		break;
+	case STORE_ADMITTED_OTHERS:
+		queue_forget(message);
+		if (admission->owner != NULL)
+			channel_send(intake->worker, REPORT_WAKE, admission->owner, "");
+		else
+			adopt_start(intake->worker);
+		break;
+	case STORE_ADMITTED_FINISHED:
+	case STORE_ADMITTED_REJECTED:
+		settle_redelivery(intake, message);
+		break;
+	}
+}
+
+static void on_admitted(void *arg, const struct error *err)
+{
+	struct batch *batch = arg;
+	struct intake *intake = batch->intake;
+	struct worker *worker = intake->worker;
+
+	if (err != NULL && worker->leaving)
+		return;
+	if (err != NULL) {
+		if (intake->failures++ == 0)
+			log_error(&intake->log, "messages could not be stored: %s; receiving pauses until they can", err->text);
+		ev_timer_set(&batch->retry, backoff_s(intake->failures, 0.1, ADMIT_RETRY_MAX_S, random_unit()), 0.);
+		ev_timer_start(worker->loop, &batch->retry);
+		intake_update_room(intake);
+		return;
+	}
+	if (intake->failures > 0)
+		log_info(&intake->log, "the store takes messages again; receiving goes on");
+	intake->failures = 0;
+	for (size_t i = 0; i < batch->count; i++)
+		admitted(intake, &batch->admissions[i], batch->messages[i]);
+	if (worker->state != WORKER_ACTIVE)
+		channel_send(worker, REPORT_RELEASED, "", "");
+	batch_destroy(batch);
+	intake_update_room(intake);
+	drain_check(worker);
+}
+
+static void admit(struct batch *batch)
+{
+	struct worker *worker = batch->intake->worker;
+
+	for (size_t i = 0; i < batch->count; i++)
+		batch->admissions[i].released = worker->state != WORKER_ACTIVE;
+	store_admit(worker->store, batch->admissions, batch->count, on_admitted, batch);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	admit(container_of(timer, struct batch, retry));
+}
+
+/* -- what the queue tells us -------------------------------------------------------------------- */
+
+static void on_received(void *arg, struct queue_message **messages, size_t count)
+{
+	struct intake *intake = arg;
+	struct batch *batch = xnew(struct batch);
+	struct error err;
+
+	batch->intake = intake;
+	list_append(&intake->batches, &batch->link);
+	batch->messages = xcalloc(count, sizeof(*batch->messages));
+	batch->admissions = xcalloc(count, sizeof(*batch->admissions));
+	ev_init(&batch->retry, on_retry);
+	intake->admitting++;
+	for (size_t i = 0; i < count; i++) {
+		struct job *job = understand(intake, messages[i], &err);
+
+		if (job != NULL) {
+			batch->admissions[batch->count].job = job;
+			batch->messages[batch->count++] = messages[i];
+			continue;
+		}
+		refuse(intake, messages[i], &err);
+	}
+	if (batch->count > 0) {
+		admit(batch);
+	} else {
+		batch_destroy(batch);
+		drain_check(intake->worker);
+	}
+	intake_update_room(intake);
+}
+
+static void on_lost(void *arg, struct queue_message *message, const struct error *why)
+{
+	struct intake *intake = arg;
+	struct holding *holding = message->arg;
+	struct store_fault fault = { .kind = "lease_lost", .queue = intake->conf->name, .text = why->text };
+
+	if (holding == NULL)
+		return;
+	fault.job_id = holding->job->id;
+	fault.project = holding->job->project;
+	log_warn(&holding->log, "its message is no longer ours: %s; the job goes on, a redelivery finds it", why->text);
+	faults_record(intake->worker->faults, &fault, NULL, NULL, NULL);
+}
+
+const struct queue_events intake_events = { .received = on_received, .lost = on_lost };

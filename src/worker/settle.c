@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* settle.c - an ended job, towards a deleted message.
+ *
+ * Store first, acknowledge second: a crash in between finds the job finished and deletes the message
+ * then; the other order would lose the result for good.  Last the store is told that the message is
+ * gone, lazily and for many jobs at once: forgetting that costs one useless delete. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "worker/faults.h"
+#include "worker/holding.h"
+
+enum { NOTE_BATCH = 100 };
+static const double NOTE_LINGER_S = 0.2;
+
+static void store_result(struct holding *holding);
+
+static void tell_granted(struct worker *worker, const struct store_grant *grant)
+{
+	if (grant->owner == NULL && worker->state == WORKER_ACTIVE)
+		adopt_start(worker);
+	else if (grant->owner == NULL)
+		channel_send(worker, REPORT_RELEASED, "", "");
+	else if (strcmp(grant->owner, worker->heritage.owner) == 0)
+		adopt_sweep(worker);
+	else
+		channel_send(worker, REPORT_WAKE, grant->owner, "");
+}
+
+static void on_finished(void *arg, const struct store_grant *grants, size_t count, const struct error *err)
+{
+	struct holding *holding = arg;
+	struct worker *worker = holding->worker;
+
+	for (size_t i = 0; i < count; i++)
+		tell_granted(worker, &grants[i]);
+	if (!holding_call_end(holding))
+		return;
+	if (err != NULL && err->kind != ERROR_INVALID) {
+		holding_store_failed(holding, err, "the result", store_result);
+		return;
+	}
+	/* A commit that was said to have failed may have happened: then the job has its result. */
+	if (err != NULL)
+		log_warn(&holding->log, "the result was not taken: %s; going on with its message", err->text);
+	worker->jobs_done++;
+	settle_message(holding);
+}
+
+static void store_result(struct holding *holding)
+{
+	holding_call_begin(holding);
+	store_finish(holding->worker->store, holding->job, &holding->result, on_finished, holding);
+}
+
+static void record_failure(struct holding *holding)
+{
+	const struct job *job = holding->job;
+	const struct job_result *result = &holding->result;
+	bool launched = job->attempt.handle != NULL;
+	char *text = xasprintf("%s: %s", result->reason, result->detail);
+	struct store_fault fault = {
+		.kind = launched ? "task_failed" : "launch_failed",
+		.job_id = job->id,
+		.project = job->project,
+		.queue = job->queue,
+		.text = text,
+	};
+	char *key = xasprintf("%s/%s/%u", fault.kind, job->id, job->attempt.number);
+
+	faults_record(holding->worker->faults, &fault, key, NULL, NULL);
+	free(key);
+	free(text);
+}
+
+void settle_begin(struct holding *holding, const struct job_result *result)
+{
+	holding->result = *result;
+	holding_enter(holding, HOLDING_FINISHING);
+	if (result->state == JOB_FAILED) {
+		log_warn(&holding->log, "failed: %s: %s", result->reason, result->detail);
+		record_failure(holding);
+	} else {
+		log_info(&holding->log, "%s", job_state_name(result->state));
+	}
+	store_result(holding);
+}
+
+/* The message is gone, or was never there: one lazy note, and the job leaves our hands. */
+static void gone(struct holding *holding)
+{
+	struct worker *worker = holding->worker;
+
+	holding->message = NULL;
+	holding->job->message.settled = true;
+	holding_enter(holding, HOLDING_NOTING);
+	if (holding->intake != NULL)
+		intake_update_room(holding->intake);
+	list_append(&worker->noting, &holding->noting);
+	if (!ev_is_active(&worker->note_linger)) {
+		ev_timer_set(&worker->note_linger, NOTE_LINGER_S, 0.);
+		ev_timer_start(worker->loop, &worker->note_linger);
+	}
+}
+
+static void on_settled(void *arg, const struct error *err)
+{
+	struct holding *holding = arg;
+
+	if (!holding_call_end(holding))
+		return;
+	if (err != NULL)
+		log_warn(&holding->log, "its message could not be deleted: %s; when it comes again it is settled then", err->text);
+	gone(holding);
+}
+
+void settle_message(struct holding *holding)
+{
+	if (holding->message == NULL) {
+		gone(holding);
+		return;
+	}
+	holding_enter(holding, HOLDING_SETTLING);
+	holding_call_begin(holding);
+	queue_settle(holding->message, QUEUE_DONE, on_settled, holding);
+}
+
+/* -- telling the store which messages are gone -------------------------------------------------- */
+
+struct note {
+	struct worker *worker;
+	size_t count;
+	struct holding *holdings[NOTE_BATCH];
+};
+
+static void on_noted(void *arg, const struct error *err)
+{
+	struct note *note = arg;
+
+	/* A note that failed is no loss: whoever adopts the job finds the message gone. */
+	if (err != NULL)
+		log_debug(&note->worker->log, "%zu settled messages not noted: %s", note->count, err->text);
+	for (size_t i = 0; i < note->count; i++) {
+		if (holding_call_end(note->holdings[i]))
+			holding_drop(note->holdings[i]);
+	}
+	free(note);
+}
+
+static void flush_batch(struct worker *worker)
+{
+	struct note *note = xnew(struct note);
+	const struct job *jobs[NOTE_BATCH];
+
+	note->worker = worker;
+	while (!list_empty(&worker->noting) && note->count < NOTE_BATCH) {
+		struct holding *holding = list_first(&worker->noting, struct holding, noting);
+
+		list_remove(&holding->noting);
+		holding_call_begin(holding);
+		jobs[note->count] = holding->job;
+		note->holdings[note->count++] = holding;
+	}
+	store_note_messages(worker->store, jobs, note->count, on_noted, note);
+}
+
+void settle_flush(struct worker *worker)
+{
+	ev_timer_stop(worker->loop, &worker->note_linger);
+	while (!list_empty(&worker->noting))
+		flush_batch(worker);
+}
+
+static void on_note_linger(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	settle_flush(container_of(timer, struct worker, note_linger));
+}
+
+void settle_init(struct worker *worker)
+{
+	list_init(&worker->noting);
+	list_init(&worker->dropped);
+	ev_init(&worker->note_linger, on_note_linger);
+}

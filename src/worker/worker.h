@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* worker.h - the process that turns messages into deployments.
+ *
+ * One loop composes the four ports.  A job in this worker's hands is a struct holding; its way is
+ *
+ *      intake ─▶ launch ─▶ watch ─▶ settle        adopt: into any of them, from the store
+ *
+ * with a file each.  Life of the process: warm up, park, take jobs (GO), drain, hand over, leave.
+ * Private to src/worker. */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/table.h"
+#include "conf/conf.h"
+#include "exec/exec.h"
+#include "ipc/heritage.h"
+#include "ipc/report.h"
+#include "job/job.h"
+#include "queue/queue.h"
+#include "store/store.h"
+
+enum {
+	WORKER_LEASE_MS = 30000,        /* an owner that is silent this long loses its jobs */
+	WORKER_TICK_S = 10,             /* lease renewal, sweep, adoption of what nobody owns */
+	WORKER_ADOPT_BATCH = 100,       /* jobs taken over in one call */
+};
+
+enum worker_state {
+	WORKER_WARMING,         /* opening the store, asking queues and credentials */
+	WORKER_PARKED,          /* ready; takes no job before GO */
+	WORKER_ACTIVE,
+	WORKER_DRAINING,        /* no new receives; holdings may finish */
+	WORKER_RELEASING,       /* handing over what is left */
+	WORKER_RELEASED,        /* holds no job; waits for open receives to end */
+};
+
+/* A queue with its place in the worker. */
+struct intake {
+	struct worker *worker;
+	const struct conf_queue *conf;
+	struct queue *queue;
+	struct log log;
+	bool stopped;                   /* draining: no receive is open any more */
+	unsigned admitting;             /* batches and messages without a holding that are not done with yet */
+	struct list batches, refusals;  /* these, as far as they wait for the store */
+	unsigned failures;              /* admissions that failed in a row; receiving pauses meanwhile */
+};
+
+struct deployer {
+	const struct conf_deployer *conf;
+	struct exec *exec;
+};
+
+struct worker {
+	struct ev_loop *loop;
+	struct log log;
+	struct heritage heritage;
+	struct conf *conf;
+	enum worker_state state;
+
+	struct aws *aws;
+	struct store *store;
+	struct intake *intakes;         /* one per conf->queues */
+	struct deployer *deployers;     /* one per conf->deployers */
+	struct deployer removed;        /* follows what was launched by one that is configured no more */
+	struct warmup *warmup;          /* while WORKER_WARMING */
+	struct faults *faults;
+
+	struct table holdings;          /* struct holding, by job id */
+	struct list noting;             /* holdings whose settled message is not noted in the store yet */
+	struct list dropped;            /* holdings that only an outstanding completion keeps */
+	unsigned running;               /* holdings that were launched and have not ended */
+	uint64_t jobs_done;
+	bool adopting;                  /* a store_adopt() is under way */
+	bool adopt_again;               /* and was asked for again meanwhile */
+	bool sweeping, sweep_again;     /* likewise for store_sweep() */
+	bool told_empty;                /* REPORT_EMPTY was sent */
+	bool leaving;                   /* our registration is being removed, or all is being destroyed */
+
+	ev_io channel;
+	ev_timer heartbeat;
+	ev_timer news;                  /* our figures changed; they are told soon, once for many changes */
+	ev_timer tick;
+	ev_timer due;                   /* when the next delay ends */
+	ev_timer note_linger;
+	ev_timer deadline;              /* of the drain */
+	ev_signal on_term, on_quit;
+	uint32_t report_sequence;
+	uint32_t reports_dropped;
+	int exit_status;
+};
+
+/* worker.c */
+struct worker *worker_create(const struct heritage *heritage, struct conf *take_conf);
+void worker_destroy(struct worker *worker);
+/* Runs until the worker leaves; its exit status. */
+int worker_run(struct worker *worker);
+struct intake *worker_find_intake(struct worker *worker, const char *queue_name);
+struct deployer *worker_find_deployer(struct worker *worker, const char *name);
+/* Ready, and told GO. */
+void worker_go(struct worker *worker);
+/* Deployer of no name, for attempts whose own is configured no more: it can ask again, look, watch and
+ * stop, as their stored request says all, but prepare nothing. */
+extern const struct conf_deployer worker_removed_conf;
+/* Whether new launches may begin: active, or draining with time left. */
+bool worker_may_launch(const struct worker *worker);
+/* Leaves the loop. */
+void worker_leave(struct worker *worker, int status);
+
+/* warmup.c */
+void warmup_start(struct worker *worker);
+void warmup_cancel(struct worker *worker);
+
+/* channel.c: the master */
+void channel_start(struct worker *worker);
+void channel_stop(struct worker *worker);
+void channel_send(struct worker *worker, enum report_kind kind, const char *name, const char *text);
+void channel_send_alive(struct worker *worker);
+/* What we hold has changed: the master is told within a second, so that gantryctl status is true. */
+void channel_news(struct worker *worker);
+
+/* drain.c */
+void drain_start(struct worker *worker, int64_t deadline_ms, const char *why);
+/* Hands over now. */
+void drain_release(struct worker *worker);
+/* Called whenever something ended that a drain may wait for. */
+void drain_check(struct worker *worker);
+
+/* intake.c */
+void intake_init(struct intake *intake, struct worker *worker, const struct conf_queue *conf);
+/* Forgets what waits for a store that is closed. */
+void intake_finish(struct intake *intake);
+void intake_start(struct worker *worker);
+/* Tells the queue how many more messages we take; called after every change of what we hold. */
+void intake_update_room(struct intake *intake);
+extern const struct queue_events intake_events;
+
+/* adopt.c */
+void adopt_start(struct worker *worker);
+/* One worker died: its jobs are anyone's now. */
+void adopt_orphans(struct worker *worker, const char *owner, const char *how);
+/* Asks the store what was granted, superseded or redelivered, and acts on it. */
+void adopt_sweep(struct worker *worker);
+void adopt_start_ticking(struct worker *worker);
+void adopt_stop_ticking(struct worker *worker);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "worker/faults.h"
+
+enum { BENCH_DEADLINE_S = 20, BENCH_TURNS = 5 };
+
+static struct conf *make_conf(bool ordered)
+{
+	struct conf *conf = xnew(struct conf);
+
+	conf->store = xstrdup("memory:");
+	conf->log.level = xstrdup("error");
+	conf->log.format = xstrdup("logfmt");
+	conf->log.to = xstrdup("stderr");
+	conf->queue_count = 1;
+	conf->queues = xnew(struct conf_queue);
+	conf->queues[0].name = xstrdup(ordered ? "deploys.fifo" : "deploys");
+	conf->queues[0].url = xstrdup(ordered ? "memory:deploys.fifo" : "memory:deploys");
+	conf->queues[0].max_in_flight = 100;
+	conf->queues[0].visibility_timeout_ms = 30000;
+	conf->queues[0].default_deployer = xstrdup("mystical");
+	conf->deployer_count = 1;
+	conf->deployers = xnew(struct conf_deployer);
+	conf->deployers[0].name = xstrdup("mystical");
+	conf->deployers[0].lock.key = xstrdup("{{ project }}");
+	conf->deployers[0].attempts = 1;
+	return conf;
+}
+
+static void attach(struct bench *bench)
+{
+	struct worker *worker = bench->worker;
+	struct queue_events events = intake_events;
+	struct queue_env queue_env = { .loop = worker->loop, .log = &worker->log };
+	struct exec_env exec_env = { .loop = worker->loop, .log = &worker->log, .started_by = "gantry/unit" };
+	struct store_options store_options = {
+		.loop = worker->loop, .log = &worker->log, .owner = worker->heritage.owner, .lease_ms = WORKER_LEASE_MS,
+		.migrate = true,
+	};
+	struct error err;
+
+	worker->intakes = xcalloc(2, sizeof(*worker->intakes));
+	worker->deployers = xcalloc(2, sizeof(*worker->deployers));
+	intake_init(&worker->intakes[0], worker, bench->queue_conf);
+	events.arg = &worker->intakes[0];
+	worker->intakes[0].queue = bench->queue = queue_memory_create(bench->queue_conf, &queue_env, &events);
+	worker->deployers[0] = (struct deployer){ .conf = bench->deployer_conf };
+	worker->deployers[0].exec = bench->exec = exec_memory_create(bench->deployer_conf, &exec_env);
+	/* It is the same peer that its tasks run on. */
+	worker->removed = (struct deployer){ .conf = &worker_removed_conf, .exec = bench->exec };
+	worker->store = store_open("memory:", &store_options, &err);
+	assert_non_null(worker->store);
+	worker->faults = faults_create(worker, &err);
+	assert_non_null(worker->faults);
+}
+
+struct bench *bench_create(bool ordered)
+{
+	struct bench *bench = xnew(struct bench);
+	struct heritage heritage = { .slots = 1, .drain_timeout_ms = 1000, .owner = "unit/1" };
+	struct conf *conf = make_conf(ordered);
+	int fds[2];
+
+	log_set_level(LOG_LEVEL_ERROR);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	heritage.channel_fd = fds[0];
+	bench->master_fd = fds[1];
+	bench->queue_conf = &conf->queues[0];
+	bench->deployer_conf = &conf->deployers[0];
+	bench->worker = worker_create(&heritage, conf);
+	attach(bench);
+	bench->worker->state = WORKER_PARKED;
+	worker_go(bench->worker);
+	return bench;
+}
+
+void bench_destroy(struct bench *bench)
+{
+	int channel_fd = bench->worker->heritage.channel_fd;
+
+	bench->worker->removed.exec = NULL;
+	worker_destroy(bench->worker);
+	close(channel_fd);
+	close(bench->master_fd);
+	free(bench);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)timer;
+	(void)revents;
+}
+
+/* A short timer bounds each wait of the loop, so that a promise that never comes true ends the test. */
+void bench_run_until(struct bench *bench, const char *what, bench_check_fn *check)
+{
+	double end_s = clock_monotonic_s() + BENCH_DEADLINE_S;
+	ev_timer tick;
+
+	ev_timer_init(&tick, on_tick, 0.05, 0.05);
+	ev_timer_start(bench->worker->loop, &tick);
+	while (!check(bench)) {
+		if (clock_monotonic_s() > end_s)
+			fail_msg("%s: not within %d s", what, BENCH_DEADLINE_S);
+		ev_run(bench->worker->loop, EVRUN_ONCE);
+	}
+	ev_timer_stop(bench->worker->loop, &tick);
+}
+
+void bench_turn(struct bench *bench)
+{
+	for (int i = 0; i < BENCH_TURNS; i++)
+		ev_run(bench->worker->loop, EVRUN_NOWAIT);
+}
+
+struct job *bench_job(struct bench *bench, const char *id)
+{
+	struct error err = { 0 };
+	struct job *job = store_find(bench->worker->store, id, &err);
+
+	if (job == NULL)
+		fail_msg("no job %s: %s", id, err.text);
+	return job;
+}
+
+bool bench_idle(struct bench *bench)
+{
+	return bench->worker->holdings.count == 0 && queue_memory_count(bench->queue) == 0;
+}
+
+bool bench_one_task(struct bench *bench)
+{
+	return exec_memory_count(bench->exec) == 1;
+}
+
+bool bench_two_tasks(struct bench *bench)
+{
+	return exec_memory_count(bench->exec) == 2;
+}

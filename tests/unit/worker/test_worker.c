@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a job in one worker, without network, disk or processes. */
+#include "bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "ipc/report.h"
+
+static int setup(void **state)
+{
+	*state = bench_create(false);
+	return 0;
+}
+
+static int setup_ordered(void **state)
+{
+	*state = bench_create(true);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	bench_destroy(*state);
+	return 0;
+}
+
+static void check_job(struct bench *bench, const char *id, enum job_state want, const char *want_reason)
+{
+	struct job *job = bench_job(bench, id);
+
+	if (job->state != want)
+		fail_msg("%s is %s, not %s", id, job_state_name(job->state), job_state_name(want));
+	if (want_reason != NULL)
+		assert_string_equal(job->reason, want_reason);
+	job_destroy(job);
+}
+
+static const struct exec_memory_task *task(struct bench *bench, size_t n)
+{
+	return exec_memory_task(bench->exec, n);
+}
+
+static void test_message_becomes_a_task_and_is_deleted(void **state)
+{
+	struct bench *bench = *state;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	check_job(bench, "a", JOB_LAUNCHING, NULL);
+	assert_int_equal(queue_memory_count(bench->queue), 1);
+	bench_turn(bench);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+}
+
+static void test_failed_task_is_settled_and_recorded(void **state)
+{
+	struct bench *bench = *state;
+	struct job *job;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 7);
+	bench_run_until(bench, "end", bench_idle);
+	job = bench_job(bench, "a");
+	assert_int_equal(job->state, JOB_FAILED);
+	assert_int_equal(job->exit_code, 7);
+	assert_string_equal(job->reason, "exit_code");
+	assert_true(job->message.settled);
+	job_destroy(job);
+}
+
+static void test_message_that_is_no_job_is_settled(void **state)
+{
+	struct bench *bench = *state;
+
+	queue_memory_put(bench->queue, "hello", NULL);
+	queue_memory_put(bench->queue, "{\"project\":\"p\",\"deployer\":\"nobody\"}", NULL);
+	bench_turn(bench);
+	bench_run_until(bench, "end", bench_idle);
+	assert_int_equal(exec_memory_count(bench->exec), 0);
+}
+
+static bool asked_twice(struct bench *bench)
+{
+	return exec_memory_count(bench->exec) == 1 && task(bench, 0)->asked >= 2;
+}
+
+static void test_lost_answer_is_asked_again_under_the_same_token(void **state)
+{
+	struct bench *bench = *state;
+
+	exec_memory_fail_launches(bench->exec, 1, ERROR_AMBIGUOUS, "", true);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "second asking", asked_twice);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+}
+
+static void test_throttles_use_up_no_attempt(void **state)
+{
+	struct bench *bench = *state;
+	struct job *job;
+
+	exec_memory_fail_launches(bench->exec, 2, ERROR_THROTTLED, "RESOURCE:MEMORY", false);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	job = bench_job(bench, "a");
+	assert_int_equal(job->state, JOB_SUCCEEDED);
+	assert_int_equal(job->attempt.number, 1);
+	job_destroy(job);
+}
+
+static void test_refused_launch_fails_the_job(void **state)
+{
+	struct bench *bench = *state;
+
+	exec_memory_fail_launches(bench->exec, 1, ERROR_REFUSED, "AccessDeniedException", false);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_turn(bench);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, "launch_failed");
+}
+
+static void test_parameters_that_are_refused_are_never_launched(void **state)
+{
+	struct bench *bench = *state;
+
+	exec_memory_refuse(bench->exec, "command: not allowed");
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_turn(bench);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, "rejected");
+	assert_int_equal(exec_memory_count(bench->exec), 0);
+}
+
+static void test_second_attempt_has_its_own_token(void **state)
+{
+	struct bench *bench = *state;
+	char *first;
+
+	bench->deployer_conf->attempts = 2;
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	first = strdup(task(bench, 0)->token);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 1);
+	bench_run_until(bench, "second launch", bench_two_tasks);
+	assert_string_not_equal(task(bench, 1)->token, first);
+	exec_memory_exit(bench->exec, task(bench, 1)->handle, 1);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, "exit_code");
+	assert_int_equal(exec_memory_count(bench->exec), 2);
+	free(first);
+}
+
+static void test_jobs_of_one_project_run_one_at_a_time_in_order(void **state)
+{
+	struct bench *bench = *state;
+	bench_check_fn *const checks[] = { bench_one_task, bench_two_tasks };
+	const char *const ids[] = { "a", "b" };
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	queue_memory_put(bench->queue, "{\"id\":\"b\",\"project\":\"p\"}", NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		bench_run_until(bench, ids[i], checks[i]);
+		bench_turn(bench);
+		assert_int_equal(exec_memory_count(bench->exec), i + 1);
+		exec_memory_exit(bench->exec, task(bench, i)->handle, 0);
+	}
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "b", JOB_SUCCEEDED, NULL);
+}
+
+static void test_groups_run_in_order_across_projects(void **state)
+{
+	struct bench *bench = *state;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", "g");
+	queue_memory_put(bench->queue, "{\"id\":\"b\",\"project\":\"q\"}", "g");
+	bench_run_until(bench, "first launch", bench_one_task);
+	bench_turn(bench);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 1);
+	bench_run_until(bench, "second launch", bench_two_tasks);
+	exec_memory_exit(bench->exec, task(bench, 1)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, NULL);
+	check_job(bench, "b", JOB_SUCCEEDED, NULL);
+}
+
+static void test_redelivery_of_a_running_job_starts_nothing(void **state)
+{
+	struct bench *bench = *state;
+	const char *id = queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+
+	bench_run_until(bench, "launch", bench_one_task);
+	queue_memory_redeliver(bench->queue, id);
+	bench_turn(bench);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+}
+
+static void test_finished_job_settles_its_second_message(void **state)
+{
+	struct bench *bench = *state;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_turn(bench);
+	bench_run_until(bench, "second end", bench_idle);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+}
+
+static bool stop_asked(struct bench *bench)
+{
+	return task(bench, 0)->stop_asked;
+}
+
+static void test_timeout_stops_the_task_and_fails_the_job(void **state)
+{
+	struct bench *bench = *state;
+	struct exec_end end = { 0 };
+
+	bench->deployer_conf->timeout_ms = 100;
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	bench_run_until(bench, "stop", stop_asked);
+	job_result_set(&end.result, JOB_CANCELLED, "stopped", JOB_NO_EXIT_CODE, "stopped");
+	exec_memory_end(bench->exec, task(bench, 0)->handle, &end);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, "timeout");
+}
+
+static bool released(struct bench *bench)
+{
+	return bench->worker->state == WORKER_RELEASED;
+}
+
+static bool has_report(struct bench *bench, enum report_kind kind)
+{
+	struct report report;
+
+	while (report_receive(bench->master_fd, &report, NULL) == REPORT_READ_ONE) {
+		if (report.kind == kind)
+			return true;
+	}
+	return false;
+}
+
+static void test_release_hands_running_jobs_over_untouched(void **state)
+{
+	struct bench *bench = *state;
+	struct job *job;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	bench_turn(bench);
+	drain_release(bench->worker);
+	bench_run_until(bench, "hand-over", released);
+	assert_int_equal(bench->worker->holdings.count, 0);
+	assert_int_equal(queue_memory_count(bench->queue), 1);
+	assert_false(task(bench, 0)->stop_asked);
+	job = bench_job(bench, "a");
+	assert_int_equal(job->state, JOB_RUNNING);
+	assert_null(job->owner);
+	assert_string_equal(job->attempt.handle, task(bench, 0)->handle);
+	assert_non_null(job->message.receipt);
+	job_destroy(job);
+	assert_true(has_report(bench, REPORT_RELEASED));
+}
+
+static void test_drain_waits_for_what_runs_and_takes_nothing_new(void **state)
+{
+	struct bench *bench = *state;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	drain_start(bench->worker, 60000, "unit");
+	queue_memory_put(bench->queue, "{\"id\":\"b\",\"project\":\"q\"}", NULL);
+	bench_turn(bench);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	ev_run(bench->worker->loop, 0);
+	assert_int_equal(bench->worker->exit_status, 0);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+	assert_int_equal(queue_memory_count(bench->queue), 1);
+}
+
+/* -- hand-over and adoption ----------------------------------------------------------------------- */
+
+static void on_count(void *arg, size_t count, const struct error *err)
+{
+	(void)arg;
+	(void)count;
+	assert_null(err);
+}
+
+/* As after a crash: the job is in the store, nobody's, and this worker does not know it. */
+static void orphan(struct bench *bench, const char *id)
+{
+	struct worker *worker = bench->worker;
+
+	store_disown(worker->store, worker->heritage.owner, on_count, NULL);
+	holding_drop(holding_find(worker, id));
+	bench_turn(bench);
+	assert_int_equal(worker->holdings.count, 0);
+}
+
+static void run_one(struct bench *bench, const char **message_id)
+{
+	*message_id = queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	bench_turn(bench);
+	check_job(bench, "a", JOB_RUNNING, NULL);
+}
+
+static void test_redelivery_of_an_orphan_adopts_it_at_once(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	orphan(bench, "a");
+	queue_memory_redeliver(bench->queue, message_id);
+	bench_turn(bench);
+	assert_int_equal(bench->worker->holdings.count, 1);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+}
+
+static void test_running_task_of_a_removed_deployer_is_followed_to_its_end(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	orphan(bench, "a");
+	xreplace(&bench->deployer_conf->name, "other");
+	adopt_start(bench->worker);
+	bench_turn(bench);
+	check_job(bench, "a", JOB_RUNNING, NULL);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+}
+
+static void on_admitted(void *arg, const struct error *err)
+{
+	(void)arg;
+	assert_null(err);
+}
+
+/* Admits a job of project p past the worker. */
+static void admit(struct bench *bench, const char *id, const char *message_id, bool released)
+{
+	struct job *job = job_create();
+	struct store_admission admission = { .job = job, .released = released };
+
+	job->id = strdup(id);
+	job->project = strdup("p");
+	job->deployer = strdup("mystical");
+	job->queue = strdup("deploys");
+	job->lock_key = strdup("p");
+	job->message.id = message_id != NULL ? strdup(message_id) : NULL;
+	job->message.receipt = message_id != NULL ? strdup("old") : NULL;
+	store_admit(bench->worker->store, &admission, 1, on_admitted, NULL);
+	bench_turn(bench);
+	assert_int_equal(admission.verdict, STORE_ADMITTED_NEW);
+	job_destroy(job);
+}
+
+static void test_job_whose_admission_was_thought_to_have_failed_is_launched(void **state)
+{
+	struct bench *bench = *state;
+
+	admit(bench, "a", "message-1", false);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_turn(bench);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	assert_int_equal(queue_memory_count(bench->queue), 1);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+}
+
+static void test_drain_tells_of_what_it_granted_to_nobodys_job(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	admit(bench, "b", NULL, true);
+	drain_start(bench->worker, 60000, "unit");
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "b", JOB_QUEUED, NULL);
+	assert_true(has_report(bench, REPORT_RELEASED));
+}
+
+static bool admitting(struct bench *bench)
+{
+	return bench->worker->intakes[0].admitting > 0;
+}
+
+static void test_release_in_the_turn_of_an_admission_holds_nothing_back(void **state)
+{
+	struct bench *bench = *state;
+	struct job *job;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "admission", admitting);
+	drain_release(bench->worker);
+	bench_run_until(bench, "hand-over", released);
+	assert_int_equal(bench->worker->holdings.count, 0);
+	job = bench_job(bench, "a");
+	assert_int_equal(job->state, JOB_QUEUED);
+	assert_null(job->owner);
+	job_destroy(job);
+	assert_int_equal(queue_memory_count(bench->queue), 1);
+}
+
+static void test_release_in_the_turn_of_an_adoption_holds_nothing_back(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+	struct job *job;
+
+	run_one(bench, &message_id);
+	orphan(bench, "a");
+	adopt_start(bench->worker);
+	drain_release(bench->worker);
+	bench_run_until(bench, "hand-over", released);
+	assert_int_equal(bench->worker->holdings.count, 0);
+	job = bench_job(bench, "a");
+	assert_null(job->owner);
+	job_destroy(job);
+}
+
+static bool deleting(struct bench *bench)
+{
+	struct holding *holding = holding_find(bench->worker, "a");
+
+	return holding != NULL && holding->phase == HOLDING_SETTLING;
+}
+
+static void test_job_given_up_during_a_delete_leaves_the_message_to_the_queue(void **state)
+{
+	struct bench *bench = *state;
+	struct queue_figures figures;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	settle_message(holding_find(bench->worker, "a"));
+	assert_true(deleting(bench));
+	holding_drop(holding_find(bench->worker, "a"));
+	bench_turn(bench);
+	queue_figures(bench->queue, &figures);
+	assert_int_equal(figures.settled, 1);
+	assert_int_equal(figures.held, 0);
+}
+
+/* Teardown comes while all of this is under way; what it forgets is found by the leak check. */
+static void test_end_in_the_middle_of_everything_is_clean(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	queue_memory_put(bench->queue, "{\"id\":\"b\",\"project\":\"q\"}", NULL);
+	queue_memory_put(bench->queue, "no job", NULL);
+	bench_run_until(bench, "admission", admitting);
+	adopt_start(bench->worker);
+	adopt_sweep(bench->worker);
+	settle_message(holding_find(bench->worker, "a"));
+	drain_release(bench->worker);
+}
+
+/* -- launches that are hard to judge ---------------------------------------------------------------- */
+
+static bool runs(struct bench *bench)
+{
+	return bench->worker->running == 1 || bench_idle(bench);
+}
+
+static void test_refusal_after_a_lost_answer_looks_before_it_fails(void **state)
+{
+	struct bench *bench = *state;
+
+	exec_memory_fail_launches(bench->exec, 1, ERROR_AMBIGUOUS, "", true);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	exec_memory_fail_launches(bench->exec, 1, ERROR_REFUSED, "AccessDeniedException", false);
+	bench_run_until(bench, "look", runs);
+	bench_turn(bench);
+	check_job(bench, "a", JOB_RUNNING, NULL);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+}
+
+static void test_refusal_after_an_answer_that_did_nothing_fails_with_it(void **state)
+{
+	struct bench *bench = *state;
+
+	exec_memory_fail_launches(bench->exec, 1, ERROR_AMBIGUOUS, "", false);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_turn(bench);
+	exec_memory_fail_launches(bench->exec, 1, ERROR_REFUSED, "AccessDeniedException", false);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, "launch_failed");
+	assert_int_equal(exec_memory_count(bench->exec), 0);
+}
+
+static void test_rates_are_waited_for_beyond_the_life_of_a_token(void **state)
+{
+	enum { LONGER_THAN_A_TOKEN_MS = 2 * 3600 * 1000 };
+	struct bench *bench = *state;
+
+	exec_memory_fail_launches(bench->exec, 1, ERROR_THROTTLED, "ThrottlingException", false);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_turn(bench);
+	assert_int_equal(exec_memory_count(bench->exec), 0);
+	clock_shift(0, LONGER_THAN_A_TOKEN_MS);
+	bench_run_until(bench, "launch", runs);
+	clock_shift(0, -LONGER_THAN_A_TOKEN_MS);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	check_job(bench, "a", JOB_LAUNCHING, NULL);
+}
+
+static void test_attempt_that_the_infrastructure_took_is_followed_after_a_pause(void **state)
+{
+	struct bench *bench = *state;
+	struct exec_end end = { .retry = EXEC_RETRY_INFRASTRUCTURE };
+	const char *message_id;
+	struct job *job;
+
+	run_one(bench, &message_id);
+	job_result_set(&end.result, JOB_FAILED, "host_lost", JOB_NO_EXIT_CODE, "the host is gone");
+	exec_memory_end(bench->exec, task(bench, 0)->handle, &end);
+	bench_turn(bench);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	job = bench_job(bench, "a");
+	assert_int_equal(job->state, JOB_QUEUED);
+	assert_true(job->not_before_ms > 0);
+	job_destroy(job);
+	bench_run_until(bench, "second launch", bench_two_tasks);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_message_becomes_a_task_and_is_deleted),
+		TEST(test_failed_task_is_settled_and_recorded),
+		TEST(test_message_that_is_no_job_is_settled),
+		TEST(test_lost_answer_is_asked_again_under_the_same_token),
+		TEST(test_throttles_use_up_no_attempt),
+		TEST(test_refused_launch_fails_the_job),
+		TEST(test_parameters_that_are_refused_are_never_launched),
+		TEST(test_second_attempt_has_its_own_token),
+		TEST(test_jobs_of_one_project_run_one_at_a_time_in_order),
+		cmocka_unit_test_setup_teardown(test_groups_run_in_order_across_projects, setup_ordered, teardown),
+		TEST(test_redelivery_of_a_running_job_starts_nothing),
+		TEST(test_finished_job_settles_its_second_message),
+		TEST(test_timeout_stops_the_task_and_fails_the_job),
+		TEST(test_release_hands_running_jobs_over_untouched),
+		TEST(test_drain_waits_for_what_runs_and_takes_nothing_new),
+		TEST(test_redelivery_of_an_orphan_adopts_it_at_once),
+		TEST(test_running_task_of_a_removed_deployer_is_followed_to_its_end),
+		TEST(test_job_whose_admission_was_thought_to_have_failed_is_launched),
+		TEST(test_drain_tells_of_what_it_granted_to_nobodys_job),
+		TEST(test_release_in_the_turn_of_an_admission_holds_nothing_back),
+		TEST(test_release_in_the_turn_of_an_adoption_holds_nothing_back),
+		TEST(test_job_given_up_during_a_delete_leaves_the_message_to_the_queue),
+		TEST(test_end_in_the_middle_of_everything_is_clean),
+		TEST(test_refusal_after_a_lost_answer_looks_before_it_fails),
+		TEST(test_refusal_after_an_answer_that_did_nothing_fails_with_it),
+		TEST(test_rates_are_waited_for_beyond_the_life_of_a_token),
+		TEST(test_attempt_that_the_infrastructure_took_is_followed_after_a_pause),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
