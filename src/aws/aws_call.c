@@ -286,7 +286,7 @@ static void on_answer(void *arg, const struct http_reply *answer, const struct e
 	call->status = answer->status;
 	keep_request_id(call, answer);
 	if (err != NULL) {
-		cause = error_may_pass(err->kind) ? RETRY_TRANSIENT : RETRY_NEVER;
+		cause = error_may_pass(err->kind) && strcmp(err->code, HTTP_OVER_LIMIT) != 0 ? RETRY_TRANSIENT : RETRY_NEVER;
 		error_set(&call->err, err->kind, "%s %s: no answer from %s: %s", call->service->name, call->action,
 			call->endpoint.host, err->text);
 		retry_or_tell(call, cause, -1, answer);

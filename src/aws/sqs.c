@@ -97,6 +97,7 @@ static bool parse_received(const json_t *entry, struct sqs_received *out)
 		.md5 = json_at_string(entry, "MD5OfBody"),
 		.group = json_at_string(entry, "Attributes.MessageGroupId"),
 		.deliveries = deliveries > 0 && deliveries <= INT32_MAX ? (unsigned)deliveries : 1,
+		.sent_ms = number_at(entry, "Attributes.SentTimestamp", 0),
 	};
 	return out->id != NULL && out->id[0] != '\0' && out->receipt != NULL && out->receipt[0] != '\0';
 }
@@ -221,6 +222,11 @@ enum sqs_outcome sqs_outcome_of(const char *code, const char *text, bool sender_
 	return sender_fault && !IS_ONE_OF(code, passing_codes) ? SQS_DENIED : SQS_AGAIN;
 }
 
+bool sqs_is_beyond_total(const struct error *err)
+{
+	return strcmp(err->code, "InvalidParameterValue") == 0 && strstr(err->text, "Total VisibilityTimeout") != NULL;
+}
+
 static const enum error_kind kinds[] = {
 	[SQS_DONE] = ERROR_NONE, [SQS_LOST] = ERROR_LOST, [SQS_AGAIN] = ERROR_TEMPORARY, [SQS_DENIED] = ERROR_INVALID,
 };
@@ -274,13 +280,23 @@ json_t *sqs_attributes_input(const char *url)
 	return must(json_pack("{s:s, s:[s]}", "QueueUrl", url, "AttributeNames", "All"));
 }
 
-static int64_t max_receives(const char *policy)
+/* A text that is too long is none: half an ARN is another one. */
+static void keep_arn(char *out, const char *arn)
+{
+	if (arn != NULL && strlen(arn) < LIMIT_SQS_ARN_BYTES)
+		snprintf(out, LIMIT_SQS_ARN_BYTES, "%s", arn);
+	else
+		out[0] = '\0';
+}
+
+/* RedrivePolicy is a text with JSON in it. */
+static void parse_policy(const char *policy, struct sqs_attributes *attributes)
 {
 	json_t *doc = json_at_parse(policy, strlen(policy), NULL);
-	int64_t max = doc != NULL ? number_at(doc, "maxReceiveCount", -1) : -1;
 
+	attributes->max_receives = doc != NULL ? number_at(doc, "maxReceiveCount", -1) : -1;
+	keep_arn(attributes->dead_letter, json_at_string(doc, "deadLetterTargetArn"));
 	json_decref(doc);
-	return max;
 }
 
 void sqs_attributes_parse(const json_t *doc, struct sqs_attributes *attributes)
@@ -291,8 +307,66 @@ void sqs_attributes_parse(const json_t *doc, struct sqs_attributes *attributes)
 	*attributes = (struct sqs_attributes){
 		.fifo = fifo != NULL && strcmp(fifo, "true") == 0,
 		.visibility_s = number_at(doc, "Attributes.VisibilityTimeout", -1),
-		.max_receives = policy != NULL && *policy != '\0' ? max_receives(policy) : 0,
 		.visible = number_at(doc, "Attributes.ApproximateNumberOfMessages", -1),
 		.hidden = number_at(doc, "Attributes.ApproximateNumberOfMessagesNotVisible", -1),
+		.delayed = number_at(doc, "Attributes.ApproximateNumberOfMessagesDelayed", -1),
 	};
+	keep_arn(attributes->arn, json_at_string(doc, "Attributes.QueueArn"));
+	if (policy != NULL && *policy != '\0')
+		parse_policy(policy, attributes);
+}
+
+/* -- message move tasks --------------------------------------------------------------------------- */
+
+json_t *sqs_move_input(const char *source_arn, const char *destination_arn)
+{
+	return must(json_pack("{s:s, s:s}", "SourceArn", source_arn, "DestinationArn", destination_arn));
+}
+
+json_t *sqs_move_list_input(const char *source_arn)
+{
+	return must(json_pack("{s:s, s:i}", "SourceArn", source_arn, "MaxResults", 10));
+}
+
+static enum sqs_move_state move_state(const char *status)
+{
+	static const struct {
+		const char *status;
+		enum sqs_move_state state;
+	} states[] = {
+		{ "RUNNING", SQS_MOVE_RUNNING }, { "CANCELLING", SQS_MOVE_RUNNING },
+		{ "COMPLETED", SQS_MOVE_COMPLETED }, { "CANCELLED", SQS_MOVE_CANCELLED },
+	};
+
+	for (size_t i = 0; status != NULL && i < sizeof(states) / sizeof(states[0]); i++) {
+		if (strcmp(status, states[i].status) == 0)
+			return states[i].state;
+	}
+	return SQS_MOVE_FAILED;
+}
+
+/* The order of the list is not documented, the time of the start is a member. */
+void sqs_move_parse(const json_t *doc, struct sqs_move *move)
+{
+	const json_t *entry, *newest = NULL;
+	int64_t latest = -1;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "Results"), i, entry) {
+		int64_t started = number_at(entry, "StartedTimestamp", 0);
+
+		if (started > latest) {
+			latest = started;
+			newest = entry;
+		}
+	}
+	*move = (struct sqs_move){ .state = SQS_MOVE_NONE, .started = -1, .total = -1 };
+	if (newest == NULL)
+		return;
+	move->state = move_state(json_at_string(newest, "Status"));
+	move->started = latest;
+	move->moved = (uint64_t)number_at(newest, "ApproximateNumberOfMessagesMoved", 0);
+	move->total = number_at(newest, "ApproximateNumberOfMessagesToMove", -1);
+	move->destination = json_at_string(newest, "DestinationArn");
+	move->failure = json_at_string(newest, "FailureReason");
 }

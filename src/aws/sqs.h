@@ -17,6 +17,7 @@ enum {
 	SQS_BATCH = 10,                         /* messages a call */
 	SQS_HIDDEN_TOTAL_S = 43195,             /* from the receive: an extension to 43200 is refused */
 	LIMIT_SQS_URL_BYTES = 1024,
+	LIMIT_SQS_ARN_BYTES = 512,
 };
 
 /* What a queue's URL says. */
@@ -44,6 +45,7 @@ struct sqs_received {
 	const char *id, *receipt, *body, *md5, *group;  /* md5 and group may be NULL */
 	size_t body_bytes;
 	unsigned deliveries;
+	int64_t sent_ms;                /* 0: not said */
 };
 /* Fills out and returns how many; *broken counts entries that nothing can be done with (no id, no
  * receipt). */
@@ -80,6 +82,8 @@ struct sqs_answer {
 };
 /* What the answer to a batch of count entries says about each. */
 void sqs_batch_parse(const json_t *doc, size_t count, struct sqs_answer *answers);
+/* Refused because the message would be hidden for longer than twelve hours since its receive. */
+bool sqs_is_beyond_total(const struct error *err);
 /* What one entry's (or a whole call's) code and text mean. */
 enum sqs_outcome sqs_outcome_of(const char *code, const char *text, bool sender_fault);
 
@@ -89,9 +93,35 @@ struct sqs_attributes {
 	bool fifo;
 	int64_t visibility_s;           /* -1: not said, as below */
 	int64_t max_receives;           /* of the redrive policy; 0: there is none */
-	int64_t visible, hidden;        /* messages, about */
+	int64_t visible, hidden, delayed;       /* messages, about */
+	char arn[LIMIT_SQS_ARN_BYTES];
+	char dead_letter[LIMIT_SQS_ARN_BYTES];  /* of the redrive policy; "": none */
 };
 json_t *sqs_attributes_input(const char *url);
 void sqs_attributes_parse(const json_t *doc, struct sqs_attributes *attributes);
+
+/* -- message move tasks --------------------------------------------------------------------------- */
+
+/* From a dead-letter queue to a queue it serves. */
+json_t *sqs_move_input(const char *source_arn, const char *destination_arn);
+json_t *sqs_move_list_input(const char *source_arn);
+
+enum sqs_move_state {
+	SQS_MOVE_NONE,                  /* there has been none */
+	SQS_MOVE_RUNNING,               /* also one that is being cancelled */
+	SQS_MOVE_COMPLETED,
+	SQS_MOVE_CANCELLED,
+	SQS_MOVE_FAILED,                /* also a state that we don't know */
+};
+/* The newest task of a list; texts are lent. */
+struct sqs_move {
+	enum sqs_move_state state;
+	int64_t started;                /* SQS's clock, to be compared with that of another task; -1: NONE */
+	uint64_t moved;
+	int64_t total;                  /* -1: not said */
+	const char *destination;        /* ARN; NULL: where each message came from */
+	const char *failure;            /* NULL: none, or not said */
+};
+void sqs_move_parse(const json_t *doc, struct sqs_move *move);
 
 #endif

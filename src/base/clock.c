@@ -10,6 +10,8 @@
 
 static double shift_s;
 static int64_t shift_wall_ms;
+static int64_t steady_offset_ms;
+static bool steady;
 
 static int64_t read_ms(clockid_t id)
 {
@@ -35,6 +37,27 @@ int64_t clock_boot_ms(void)
 int64_t clock_wall_ms(void)
 {
 	return read_ms(CLOCK_REALTIME) + shift_wall_ms;
+}
+
+int64_t clock_steady_ms(void)
+{
+	return steady ? read_ms(CLOCK_BOOTTIME) + steady_offset_ms + shift_wall_ms : clock_wall_ms();
+}
+
+void clock_steady_set(int64_t offset_ms)
+{
+	steady = true;
+	steady_offset_ms = offset_ms;
+}
+
+int64_t clock_steady_offset_ms(void)
+{
+	return read_ms(CLOCK_REALTIME) - read_ms(CLOCK_BOOTTIME);
+}
+
+int64_t clock_steady_to_wall(int64_t steady_ms)
+{
+	return steady_ms > 0 ? steady_ms + clock_wall_ms() - clock_steady_ms() : steady_ms;
 }
 
 const char *clock_boot_id(void)

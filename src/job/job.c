@@ -51,6 +51,9 @@ void job_destroy(struct job *job)
 	free(job->body);
 	free(job->reason);
 	free(job->detail);
+	free(job->waits_for);
+	free(job->cancelled_by);
+	free(job->cancel_reason);
 	free(job->owner);
 	message_finish(&job->message);
 	attempt_finish(&job->attempt);
@@ -73,6 +76,9 @@ struct job *job_copy(const struct job *job)
 	copy->body = xstrdup(job->body);
 	copy->reason = xstrdup(job->reason);
 	copy->detail = xstrdup(job->detail);
+	copy->waits_for = xstrdup(job->waits_for);
+	copy->cancelled_by = xstrdup(job->cancelled_by);
+	copy->cancel_reason = xstrdup(job->cancel_reason);
 	copy->owner = xstrdup(job->owner);
 	copy->message.id = xstrdup(job->message.id);
 	copy->message.receipt = xstrdup(job->message.receipt);

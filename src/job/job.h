@@ -22,6 +22,7 @@ enum {
 	JOB_PRIORITY_DEFAULT = 5,
 	JOB_PRIORITY_MAX = 9,
 	JOB_NO_EXIT_CODE = -1,                  /* null, which is never a success */
+	JOB_NO_TIMEOUT = -1,
 };
 
 enum lock_policy {
@@ -37,8 +38,8 @@ struct job_message_ref {
 	char *id;               /* the queue's own id; NULL when the job came without a message */
 	char *receipt;          /* the newest receipt handle */
 	char *group;            /* FIFO message group; NULL on standard queues */
-	int64_t hidden_until_ms;        /* wall clock, ms: the queue shows it again after that */
-	int64_t received_ms;            /* wall clock, ms, of the receive: SQS counts 12 h from it */
+	int64_t hidden_until_ms;        /* steady clock, ms: the queue shows it again after that */
+	int64_t received_ms;            /* steady clock, ms, of the receive: SQS counts 12 h from it */
 	unsigned deliveries;            /* how often the queue has handed it out, 1 for the first */
 	bool settled;                   /* deleted (or left to the redrive policy): no receipt is needed */
 };
@@ -50,8 +51,9 @@ struct job_attempt {
 	char *token;            /* idempotency token of the launch */
 	char *request;          /* frozen parameters, as the exec port made them */
 	char *handle;           /* task ARN or shim, once known */
-	int64_t intended_ms;    /* wall clock, ms */
+	int64_t intended_ms;    /* steady clock, ms */
 	int64_t started_ms;
+	int64_t timeout_ms;     /* from started_ms to its stop, as frozen; JOB_NO_TIMEOUT; 0: not recorded */
 };
 
 struct job {
@@ -62,7 +64,7 @@ struct job {
 	char *lock_key;         /* "" with LOCK_PARALLEL */
 	enum lock_policy policy;
 	int priority;           /* 0 to 9; higher first among the waiting jobs of a key */
-	int64_t not_before_ms;  /* wall clock, ms; 0: at once */
+	int64_t not_before_ms;  /* steady clock, ms; 0: at once */
 	char *commit;
 	char *ref;
 	char *stage;
@@ -73,11 +75,18 @@ struct job {
 	char *detail;           /* one line for people */
 	int exit_code;          /* of the judged container, or JOB_NO_EXIT_CODE */
 	int64_t seq;            /* order of acceptance, given by the store */
-	int64_t accepted_ms;    /* wall clock, ms, as all times below */
+	int64_t accepted_ms;    /* steady clock, ms, as all times below */
 	int64_t finished_ms;
 
 	struct job_message_ref message;
 	struct job_attempt attempt;
+
+	unsigned failures;      /* ends of its own that were no success, since it was accepted or retried by hand */
+	unsigned losses;        /* attempts that the infrastructure took away, counted likewise */
+	char *waits_for;        /* beside its lock, for people: "capacity: ..."; NULL: nothing */
+	int64_t next_try_ms;    /* steady clock, ms; 0: unknown */
+	char *cancelled_by;     /* who asked for its end; NULL: nobody */
+	char *cancel_reason;    /* "cancelled" or "unlocked", with cancelled_by */
 
 	char *owner;            /* worker id; NULL while nobody's */
 	int64_t fence;          /* grows with each change of owner; every write names it */

@@ -201,7 +201,7 @@ static void fill(struct job *job, const json_t *message)
 	if (priority != NULL)
 		job->priority = (int)json_integer_value(priority);
 	if (delay != NULL && job_message_delay_ms(delay, &delay_ms) && delay_ms > 0)
-		job->not_before_ms = clock_wall_ms() + delay_ms;
+		job->not_before_ms = clock_steady_ms() + delay_ms;
 }
 
 static bool check_required(const struct job *job, struct error *err)

@@ -13,13 +13,15 @@ static const char *const names[JOB_STATES] = {
 	[JOB_FAILED] = "failed",         [JOB_CANCELLED] = "cancelled",   [JOB_SUPERSEDED] = "superseded",
 };
 
-/* A job whose attempt failed goes back to queued when it has attempts left; it keeps its lock. */
+/* A job whose attempt failed goes back to queued when it has attempts left; it keeps its lock.  One that
+ * has ended goes back only when it is accepted anew, by hand. */
 static const unsigned moves[JOB_STATES] = {
 	[JOB_QUEUED] = TO(JOB_WAITING) | TO(JOB_LAUNCHING) | TO(JOB_FAILED) | TO(JOB_CANCELLED) | TO(JOB_SUPERSEDED),
 	[JOB_WAITING] = TO(JOB_QUEUED) | TO(JOB_FAILED) | TO(JOB_CANCELLED) | TO(JOB_SUPERSEDED),
 	[JOB_LAUNCHING] = TO(JOB_QUEUED) | TO(JOB_RUNNING) | TO(JOB_CANCELLING) | ENDS,
 	[JOB_RUNNING] = TO(JOB_QUEUED) | TO(JOB_CANCELLING) | ENDS,
 	[JOB_CANCELLING] = ENDS,
+	[JOB_SUCCEEDED] = TO(JOB_QUEUED) | TO(JOB_WAITING),
 	[JOB_FAILED] = TO(JOB_QUEUED) | TO(JOB_WAITING),
 	[JOB_CANCELLED] = TO(JOB_QUEUED) | TO(JOB_WAITING),
 	[JOB_SUPERSEDED] = TO(JOB_QUEUED) | TO(JOB_WAITING),

@@ -218,13 +218,16 @@ static void set_failure(struct http_call *call, CURLcode result)
 	const char *why = call->why[0] != '\0' ? call->why : curl_easy_strerror(result);
 
 	call->reply.status = 0;
+	/* Whatever was asked for has been done, or not: the answer would have said it. */
 	if (call->body.overflowed)
-		error_set(&call->err, ERROR_INVALID, "the reply is over its limit of %zu bytes", call->body.limit);
+		error_set(&call->err, ERROR_AMBIGUOUS, "the reply is over its limit of %zu bytes", call->body.limit);
 	else if (call->headers.overflowed)
-		error_set(&call->err, ERROR_INVALID, "the reply's headers are over their limit of %zu bytes",
+		error_set(&call->err, ERROR_AMBIGUOUS, "the reply's headers are over their limit of %zu bytes",
 			call->headers.limit);
 	else
 		error_set(&call->err, kind_of(call, result), "%s", why);
+	if (call->body.overflowed || call->headers.overflowed)
+		error_set_code(&call->err, HTTP_OVER_LIMIT);
 }
 
 static void on_transfer(void *arg, CURL *easy, CURLcode result)

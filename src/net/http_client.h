@@ -49,9 +49,12 @@ struct http_client *http_client_create(struct ev_loop *loop, const struct log *l
 /* Cancels all calls. */
 void http_client_destroy(struct http_client *client);
 
+/* err->code of a reply over its limit: to ask again brings the same. */
+#define HTTP_OVER_LIMIT "ReplyOverLimit"
+
 /* err is NULL when there was an answer, of whatever status.  ERROR_TEMPORARY: nothing was sent;
- * ERROR_AMBIGUOUS: it may have arrived; ERROR_REFUSED: certificates; ERROR_INVALID: reply over its limit,
- * or an unusable URL.  reply and err are lent. */
+ * ERROR_AMBIGUOUS: it may have arrived, or the reply was over its limit; ERROR_REFUSED: certificates; ERROR_INVALID:
+ * an unusable URL.  reply and err are lent. */
 typedef void http_done_fn(void *arg, const struct http_reply *reply, const struct error *err);
 struct http_call *http_client_start(struct http_client *client, const struct http_request *request,
 	http_done_fn *done, void *arg);

@@ -278,7 +278,7 @@ static void test_reply_at_and_over_its_limit(void **state)
 	step.body_bytes = size + 1;
 	run(&fixture, &receive, &outcome);
 	assert_true(outcome.failed);
-	assert_int_equal(outcome.err.kind, ERROR_INVALID);
+	assert_int_equal(outcome.err.kind, ERROR_AMBIGUOUS);
 	assert_non_null(strstr(outcome.err.text, "limit"));
 	assert_int_equal(fixture.peer.request_count, 2);
 	outcome_finish(&outcome);

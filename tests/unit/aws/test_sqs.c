@@ -245,6 +245,80 @@ static void dead_handles_are_recognised(void **state)
 	}
 }
 
+static void a_total_beyond_the_limit_is_told_from_the_rest(void **state)
+{
+	struct error err;
+
+	(void)state;
+	error_set(&err, ERROR_INVALID, "InvalidParameterValue: Total VisibilityTimeout for the message is beyond the limit");
+	error_set_code(&err, "InvalidParameterValue");
+	assert_true(sqs_is_beyond_total(&err));
+	error_set_code(&err, "AccessDenied");
+	assert_false(sqs_is_beyond_total(&err));
+	error_set(&err, ERROR_INVALID, "InvalidParameterValue: something else");
+	error_set_code(&err, "InvalidParameterValue");
+	assert_false(sqs_is_beyond_total(&err));
+}
+
+static void depth_and_redrive_policy_are_read(void **state)
+{
+	struct sqs_attributes attributes;
+	json_t *doc = parse("{\"Attributes\":{\"QueueArn\":\"arn:q\",\"ApproximateNumberOfMessages\":\"7\","
+		"\"ApproximateNumberOfMessagesNotVisible\":\"2\",\"ApproximateNumberOfMessagesDelayed\":\"1\",\"RedrivePolicy\":"
+		"\"{\\\"deadLetterTargetArn\\\":\\\"arn:dead\\\",\\\"maxReceiveCount\\\":3}\"}}");
+	char *long_arn = calloc(1, LIMIT_SQS_ARN_BYTES + 1);
+
+	(void)state;
+	sqs_attributes_parse(doc, &attributes);
+	assert_string_equal(attributes.arn, "arn:q");
+	assert_string_equal(attributes.dead_letter, "arn:dead");
+	assert_int_equal(attributes.visible, 7);
+	assert_int_equal(attributes.hidden, 2);
+	assert_int_equal(attributes.delayed, 1);
+	json_decref(doc);
+	memset(long_arn, 'a', LIMIT_SQS_ARN_BYTES);
+	doc = json_pack("{s:{s:s}}", "Attributes", "QueueArn", long_arn);
+	sqs_attributes_parse(doc, &attributes);
+	assert_string_equal(attributes.arn, "");
+	assert_int_equal(attributes.visible, -1);
+	assert_int_equal(attributes.delayed, -1);
+	json_decref(doc);
+	free(long_arn);
+}
+
+static void the_newest_move_is_the_one_that_counts(void **state)
+{
+	static const struct {
+		const char *doc;
+		enum sqs_move_state state;
+		uint64_t moved;
+		int64_t total;
+	} cases[] = {
+		{ "{}", SQS_MOVE_NONE, 0, -1 },
+		{ "{\"Results\":[]}", SQS_MOVE_NONE, 0, -1 },
+		{ "{\"Results\":[{\"Status\":\"COMPLETED\",\"StartedTimestamp\":5,\"ApproximateNumberOfMessagesMoved\":3},"
+			"{\"Status\":\"RUNNING\",\"StartedTimestamp\":9,\"ApproximateNumberOfMessagesMoved\":1,"
+			"\"ApproximateNumberOfMessagesToMove\":8},{\"Status\":\"FAILED\",\"StartedTimestamp\":6}]}",
+			SQS_MOVE_RUNNING, 1, 8 },
+		{ "{\"Results\":[{\"Status\":\"CANCELLING\"}]}", SQS_MOVE_RUNNING, 0, -1 },
+		{ "{\"Results\":[{\"Status\":\"CANCELLED\"}]}", SQS_MOVE_CANCELLED, 0, -1 },
+		{ "{\"Results\":[{\"Status\":\"FAILED\",\"FailureReason\":\"why\"}]}", SQS_MOVE_FAILED, 0, -1 },
+		{ "{\"Results\":[{\"Status\":\"NEWWORD\"}]}", SQS_MOVE_FAILED, 0, -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sqs_move move;
+		json_t *doc = parse(cases[i].doc);
+
+		sqs_move_parse(doc, &move);
+		assert_int_equal(move.state, cases[i].state);
+		assert_int_equal(move.moved, cases[i].moved);
+		assert_int_equal(move.total, cases[i].total);
+		json_decref(doc);
+	}
+}
+
 static void queue_attributes_are_read(void **state)
 {
 	static const struct { const char *doc; bool fifo; int64_t visibility_s, max_receives; } cases[] = {
@@ -282,6 +356,9 @@ int main(void)
 		cmocka_unit_test(every_entry_of_an_answer_is_judged),
 		cmocka_unit_test(dead_handles_are_recognised),
 		cmocka_unit_test(queue_attributes_are_read),
+		cmocka_unit_test(a_total_beyond_the_limit_is_told_from_the_rest),
+		cmocka_unit_test(depth_and_redrive_policy_are_read),
+		cmocka_unit_test(the_newest_move_is_the_one_that_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

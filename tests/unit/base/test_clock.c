@@ -55,12 +55,29 @@ static void test_shift_moves_all_clocks(void **state)
 	clock_shift(-100, 3600000);
 }
 
+static void test_steady_time_is_not_moved_by_setting_the_wall_clock(void **state)
+{
+	int64_t offset_ms = clock_steady_offset_ms();
+	int64_t hour_ms = 3600000;
+
+	(void)state;
+	assert_int_equal(clock_steady_to_wall(0), 0);
+	assert_in_range(clock_steady_ms() - clock_wall_ms() + 100, 0, 200);
+	/* As if the store had been opened for the first time before the wall clock was set an hour ahead. */
+	clock_steady_set(offset_ms - hour_ms);
+	assert_in_range(clock_wall_ms() - clock_steady_ms() - hour_ms + 100, 0, 200);
+	assert_in_range(clock_steady_to_wall(clock_steady_ms()) - clock_wall_ms() + 100, 0, 200);
+	assert_int_equal(clock_steady_to_wall(0), 0);
+	clock_steady_set(offset_ms);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_stamp),
 		cmocka_unit_test(test_stamp_reads_back),
 		cmocka_unit_test(test_shift_moves_all_clocks),
+		cmocka_unit_test(test_steady_time_is_not_moved_by_setting_the_wall_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ static const struct move {
 	{ JOB_LAUNCHING, JOB_RUNNING, true },    { JOB_LAUNCHING, JOB_SUPERSEDED, false },
 	{ JOB_RUNNING, JOB_QUEUED, true },       { JOB_RUNNING, JOB_CANCELLED, true },
 	{ JOB_CANCELLING, JOB_CANCELLED, true }, { JOB_CANCELLING, JOB_SUCCEEDED, true },
-	{ JOB_CANCELLING, JOB_QUEUED, false },   { JOB_SUCCEEDED, JOB_QUEUED, false },
+	{ JOB_CANCELLING, JOB_QUEUED, false },   { JOB_SUCCEEDED, JOB_QUEUED, true },
 	{ JOB_FAILED, JOB_QUEUED, true },        { JOB_FAILED, JOB_SUCCEEDED, false },
 };
 

@@ -209,7 +209,7 @@ static const struct {
 	{ "closed without an answer", { .act = PEER_CLOSE }, 5000, 100, ERROR_AMBIGUOUS },
 	{ "reset without an answer", { .act = PEER_RESET }, 5000, 100, ERROR_AMBIGUOUS },
 	{ "truncated", { .act = PEER_TRUNCATE, .body = "half" }, 5000, 1000, ERROR_AMBIGUOUS },
-	{ "over the limit", { .body = "0123456789" }, 5000, 9, ERROR_INVALID },
+	{ "over the limit", { .body = "0123456789" }, 5000, 9, ERROR_AMBIGUOUS },
 	{ "no HTTP", { .act = PEER_RAW, .body = "SSH-2.0-OpenSSH_9.2\r\n" }, 5000, 100, ERROR_AMBIGUOUS },
 };
 
@@ -270,7 +270,7 @@ static void test_endless_headers(void **state)
 	request = request_to(&fixture);
 	run_one(&fixture, &request, &outcome);
 	assert_true(outcome.failed);
-	assert_int_equal(outcome.err.kind, ERROR_INVALID);
+	assert_int_equal(outcome.err.kind, ERROR_AMBIGUOUS);
 	free(outcome.body);
 	teardown(&fixture);
 	free(raw);
