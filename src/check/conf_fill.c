@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/texts.h"
 #include "check/found.h"
@@ -177,6 +178,8 @@ static char *element_text(const struct conf_filler *filler, const struct conf_ro
 	size_t complaints = filler->complaints->count;
 	char *text = NULL;
 
+	if (row->words != NULL)
+		element = (struct conf_row){ .kind = CONF_WORD, .words = row->words };
 	element.secret = row->secret;
 	element.kept = row->kept;
 	if (yaml_is_null(node)) {
@@ -259,6 +262,15 @@ static void fill_list(const struct conf_filler *filler, const struct conf_row *r
 
 /* -- sections --------------------------------------------------------------------------------- */
 
+static void fill_default_texts(const struct conf_filler *filler, const struct conf_row *row, void *section)
+{
+	char *text = conf_paths_expand(filler->paths, row->def);
+
+	if (!conf_texts_parse(row, text, conf_field(row, section)))
+		panic("the default of %s is no list of its words", row->key);
+	free(text);
+}
+
 static void fill_default(const struct conf_filler *filler, const struct conf_row *row, void *section,
 	struct place place, const char *path)
 {
@@ -268,6 +280,10 @@ static void fill_default(const struct conf_filler *filler, const struct conf_row
 		conf_fill_section(filler, row->rows, conf_field(row, section), NULL, place, path);
 	if (!row->required && row->def == NULL)
 		return;
+	if (row->kind == CONF_TEXTS && row->def != NULL) {
+		fill_default_texts(filler, row, section);
+		return;
+	}
 	wanted = expected(row);
 	text = row->def != NULL ? conf_paths_expand(filler->paths, row->def) : NULL;
 	if (row->required)
@@ -284,7 +300,7 @@ static void fill_row(const struct conf_filler *filler, const struct conf_row *ro
 	size_t complaints = filler->complaints->count;
 	void *field = conf_field(row, section);
 
-	if (node == NULL || (yaml_is_null(node) && row->kind != CONF_SECTION)) {
+	if (node == NULL || (yaml_is_null(node) && row->kind != CONF_SECTION && row->kind != CONF_OPTION)) {
 		fill_default(filler, row, section, node != NULL ? node->place : place, path);
 		return;
 	}
@@ -292,6 +308,10 @@ static void fill_row(const struct conf_filler *filler, const struct conf_row *ro
 	case CONF_TEXTS: case CONF_TEMPLATES: fill_texts(filler, row, field, node, path); break;
 	case CONF_TEMPLATE_PAIRS: fill_pairs(filler, row, field, node, path); break;
 	case CONF_SECTION: conf_fill_section(filler, row->rows, field, node, place, path); break;
+	case CONF_OPTION:
+		if (yaml_is_null(node) || check_kind(filler, row, node, YAML_MAPPING, path))
+			conf_fill_section(filler, row->rows, conf_option(row, section, true), node, place, path);
+		break;
 	case CONF_MAP: fill_map(filler, row, section, node, path); break;
 	case CONF_LIST: fill_list(filler, row, section, node, path); break;
 	case CONF_ABSENT: break;
@@ -337,26 +357,29 @@ static bool is_known(const struct conf_row *rows, const char *key)
 	return row != NULL && !row->internal && row->kind != CONF_ABSENT;
 }
 
-/* What `type` says decides which keys are known, so a type that this build lacks ends the section. */
+/* What `type` says decides which keys are known: a type that this build lacks ends the section, and while
+ * it is not known (typed) nobody can say what else is missing. */
 static bool fill_type(const struct conf_filler *filler, const struct conf_row *rows, void *section,
-	const struct yaml_node *node, struct place place, const char *path)
+	const struct yaml_node *node, struct place place, const char *path, bool *typed)
 {
 	const struct conf_row *row = conf_row_find(rows, "type");
 	const struct yaml_entry *entry = yaml_find(node, "type");
 	size_t complaints = filler->complaints->count;
 	char *at;
 
+	*typed = true;
 	if (row == NULL)
 		return true;
 	at = path_of(path, "type");
 	fill_row(filler, row, section, entry != NULL ? entry->node : NULL, place, at);
 	free(at);
+	*typed = filler->complaints->count == complaints;
 	return filler->complaints->count == complaints || entry == NULL || entry->node->kind != YAML_SCALAR ||
 		row->absent == NULL || absent_word(row, entry->node->value) == NULL;
 }
 
 static void fill_rows(const struct conf_filler *filler, const struct conf_row *rows, void *section,
-	const struct yaml_node *node, struct place place, const char *path)
+	const struct yaml_node *node, struct place place, const char *path, bool typed)
 {
 	for (const struct conf_row *row = rows; row->key != NULL; row++) {
 		const struct yaml_entry *entry = yaml_find(node, row->key);
@@ -364,16 +387,62 @@ static void fill_rows(const struct conf_filler *filler, const struct conf_row *r
 
 		if (row->internal || row->early || row->kind == CONF_ABSENT || strcmp(row->key, "type") == 0)
 			continue;
+		if (row->of != NULL && (!typed || !conf_row_counts(rows, row, section)))
+			continue;
 		at = path_of(path, row->key);
 		fill_row(filler, row, section, entry != NULL ? entry->node : NULL, place, at);
 		free(at);
 	}
 }
 
+/* "sqs", or "redis or sqs" of a key with a row for each. */
+static char *types_of(const struct conf_row *rows, const char *key)
+{
+	char *types = NULL;
+
+	for (const struct conf_row *row = rows; row->key != NULL; row++) {
+		char *longer;
+
+		if (row->of == NULL || strcmp(row->key, key) != 0)
+			continue;
+		longer = xasprintf("%s%s%s", types != NULL ? types : "", types != NULL ? " or " : "", row->of);
+		free(types);
+		types = longer;
+	}
+	return types;
+}
+
+static void complain_of_type(const struct conf_filler *filler, const struct conf_row *rows, const struct yaml_entry *entry,
+	const char *path)
+{
+	char *types = types_of(rows, entry->key);
+
+	complain(filler->complaints, entry->place, path, "expected a key for this type, found \"%s\", which is for type %s",
+		entry->key, types);
+	free(types);
+}
+
+static void check_key(const struct conf_filler *filler, const struct conf_row *rows, const void *section,
+	const struct yaml_entry *entry, const char *path, bool typed)
+{
+	char *at = path_of(path, entry->key);
+	const struct conf_row *row;
+
+	if (!is_known(rows, entry->key)) {
+		complain_unknown(filler, rows, entry, at);
+	} else if (typed) {
+		row = conf_row_of(rows, entry->key, section);
+		if (!conf_row_counts(rows, row, section))
+			complain_of_type(filler, rows, entry, at);
+	}
+	free(at);
+}
+
 void conf_fill_section(const struct conf_filler *filler, const struct conf_row *rows, void *section,
 	const struct yaml_node *node, struct place place, const char *path)
 {
 	static const struct conf_row self = { .kind = CONF_SECTION };
+	bool typed;
 
 	if (node != NULL && yaml_is_null(node))
 		node = NULL;
@@ -381,14 +450,9 @@ void conf_fill_section(const struct conf_filler *filler, const struct conf_row *
 		return;
 	if (node != NULL)
 		place = node->place;
-	if (!fill_type(filler, rows, section, node, place, path))
+	if (!fill_type(filler, rows, section, node, place, path, &typed))
 		return;
-	for (size_t i = 0; node != NULL && i < node->count; i++) {
-		char *at = path_of(path, node->entries[i].key);
-
-		if (!is_known(rows, node->entries[i].key))
-			complain_unknown(filler, rows, &node->entries[i], at);
-		free(at);
-	}
-	fill_rows(filler, rows, section, node, place, path);
+	for (size_t i = 0; node != NULL && i < node->count; i++)
+		check_key(filler, rows, section, &node->entries[i], path, typed);
+	fill_rows(filler, rows, section, node, place, path, typed);
 }

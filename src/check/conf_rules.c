@@ -3,21 +3,27 @@
 #include "check/conf_rules.h"
 
 #include <inttypes.h>
+#include <linux/capability.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/quantity.h"
 #include "check/found.h"
 #include "check/nearest.h"
 #include "conf/conf_schema.h"
+#include "conf/listen_address.h"
 
 enum {
 	LIMIT_SQS_NAME_BYTES = 80,
 	LIMIT_TAG_KEY_BYTES = 128,      /* AWS counts characters, of which a byte is at least a part */
 	ACCOUNT_DIGITS = 12,
+	LEAST_TOKEN_BYTES = 16,         /* of random letters more than can be guessed over a network */
 };
 
 struct rules {
@@ -155,9 +161,65 @@ static bool is_queue_url(const char *url)
 	return !is_aws_host(host, host_len) || is_account(path + 1, name > path ? (size_t)(name - path) - 1 : 0);
 }
 
-static void check_default_deployer(struct rules *rules, const struct conf_queue *queue)
+/* Only EventBridge's own target will do, and a queue whose type is faulty was complained about. */
+static void check_events(struct rules *rules)
+{
+	const char *name = rules->conf->ecs.events;
+	const struct conf_queue *queue;
+	struct nearest nearest;
+	char type[LIMIT_CONF_KEY_BYTES / 2];
+
+	if (name == NULL)
+		return;
+	queue = conf_find_queue(rules->conf, name);
+	if (queue == NULL) {
+		nearest_init(&nearest, name);
+		for (size_t i = 0; i < rules->conf->queue_count; i++)
+			nearest_offer(&nearest, rules->conf->queues[i].name);
+		refuse(rules, "ecs.events", "expected a name under queues, found \"%s\"%s%s%s", name,
+			nearest.best != NULL ? "; did you mean \"" : "", nearest.best != NULL ? nearest.best : "",
+			nearest.best != NULL ? "\"?" : "");
+		return;
+	}
+	snprintf(type, sizeof(type), "queues.%s.type", name);
+	if (queue->type != CONF_QUEUE_SQS && !is_faulty(rules, type))
+		refuse(rules, "ecs.events", "expected a queue of type sqs, found \"%s\", which is none", name);
+}
+
+static void refuse_name(struct rules *rules, const char *key, const char *section, const char *name,
+	const struct nearest *nearest)
+{
+	refuse(rules, key, "expected a name under %s, found \"%s\"%s%s%s", section, name,
+		nearest->best != NULL ? "; did you mean \"" : "", nearest->best != NULL ? nearest->best : "",
+		nearest->best != NULL ? "\"?" : "");
+}
+
+static void check_deployer_name(struct rules *rules, const char *key, const char *name)
 {
 	struct nearest nearest;
+
+	if (name == NULL || conf_find_deployer(rules->conf, name) != NULL)
+		return;
+	nearest_init(&nearest, name);
+	for (size_t i = 0; i < rules->conf->deployer_count; i++)
+		nearest_offer(&nearest, rules->conf->deployers[i].name);
+	refuse_name(rules, key, "deployers", name, &nearest);
+}
+
+static void check_queue_name(struct rules *rules, const char *key, const char *name)
+{
+	struct nearest nearest;
+
+	if (name == NULL || conf_find_queue(rules->conf, name) != NULL)
+		return;
+	nearest_init(&nearest, name);
+	for (size_t i = 0; i < rules->conf->queue_count; i++)
+		nearest_offer(&nearest, rules->conf->queues[i].name);
+	refuse_name(rules, key, "queues", name, &nearest);
+}
+
+static void check_default_deployer(struct rules *rules, const struct conf_queue *queue)
+{
 	const char *name = queue->default_deployer;
 
 	if (name == NULL) {
@@ -166,21 +228,14 @@ static void check_default_deployer(struct rules *rules, const struct conf_queue 
 			refuse(rules, "default_deployer", "expected a deployer here or in body, found nothing");
 		return;
 	}
-	if (conf_find_deployer(rules->conf, name) != NULL)
-		return;
-	nearest_init(&nearest, name);
-	for (size_t i = 0; i < rules->conf->deployer_count; i++)
-		nearest_offer(&nearest, rules->conf->deployers[i].name);
-	refuse(rules, "default_deployer", "expected a name under deployers, found \"%s\"%s%s%s", name,
-		nearest.best != NULL ? "; did you mean \"" : "", nearest.best != NULL ? nearest.best : "",
-		nearest.best != NULL ? "\"?" : "");
+	check_deployer_name(rules, "default_deployer", name);
 }
 
 static void check_queue(struct rules *rules, const struct conf_queue *queue)
 {
 	if (!enter(rules, "queues", queue->name))
 		return;
-	if (queue->url != NULL && !is_queue_url(queue->url))
+	if (queue->type == CONF_QUEUE_SQS && queue->url != NULL && !is_queue_url(queue->url))
 		refuse_value(rules, "url", false, "a queue's URL, as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME");
 	if (queue->wait_time_ms % 1000 != 0)
 		refuse_value(rules, "wait_time", false, "whole seconds, as SQS takes them");
@@ -193,10 +248,10 @@ static void check_queue(struct rules *rules, const struct conf_queue *queue)
 
 /* -- deployers -------------------------------------------------------------------------------- */
 
-static void check_environment(struct rules *rules, const struct pairs *environment)
+static void check_environment(struct rules *rules, const char *section, const struct pairs *environment)
 {
 	static const char *const ours[] = {
-		"GANTRY_JOB", "GANTRY_ATTEMPT", "GANTRY_PROJECT", "GANTRY_FENCE", NULL,
+		"GANTRY_JOB", "GANTRY_ATTEMPT", "GANTRY_PROJECT", "GANTRY_FENCE", "GANTRY_RESULT", NULL,
 	};
 
 	for (size_t i = 0; i < environment->count; i++) {
@@ -204,7 +259,7 @@ static void check_environment(struct rules *rules, const struct pairs *environme
 		size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 		char key[LIMIT_CONF_KEY_BYTES / 2];
 
-		snprintf(key, sizeof(key), "environment.%s", name);
+		snprintf(key, sizeof(key), "%senvironment.%s", section, name);
 		if (len == 0 || name[len] != '\0' || (*name >= '0' && *name <= '9'))
 			refuse(rules, key, "expected a variable's name, found \"%.64s\"", name);
 		for (size_t j = 0; ours[j] != NULL; j++) {
@@ -229,6 +284,88 @@ static void check_tags(struct rules *rules, const struct pairs *tags)
 	}
 }
 
+/* -- local commands --------------------------------------------------------------------------- */
+
+static bool may_become_others(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct ours[_LINUX_CAPABILITY_U32S_3] = { { 0, 0, 0 } };
+	const uint32_t wanted = 1u << CAP_SETUID | 1u << CAP_SETGID;
+
+	return syscall(SYS_capget, &header, ours) == 0 && (ours[0].effective & wanted) == wanted;
+}
+
+/* This process is as much as the workers will be: it has become supervisor.user already. */
+static void check_process_user(struct rules *rules, const char *name)
+{
+	const struct passwd *user = name != NULL ? getpwnam(name) : NULL;
+
+	if (name == NULL)
+		return;
+	if (user == NULL)
+		refuse_value(rules, "user", false, "a user of this host");
+	else if (user->pw_uid != geteuid() && !may_become_others())
+		refuse_value(rules, "user", false, "gantryd's own user, or a gantryd that is root or has kept CAP_SETUID "
+			"and CAP_SETGID");
+}
+
+static bool is_umask(const char *text)
+{
+	size_t len = strspn(text, "01234567");
+
+	return len > 0 && text[len] == '\0' && strtoul(text, NULL, 8) <= 0777;
+}
+
+/* A template may put the root in front. */
+static void check_process_path(struct rules *rules, const char *key, const char *path, bool relative)
+{
+	const char *at = path;
+
+	if (path == NULL)
+		return;
+	if (!relative && *path != '/' && strncmp(path, "{{", 2) != 0)
+		refuse_value(rules, key, false, "an absolute path");
+	while ((at = strstr(at, "..")) != NULL) {
+		if ((at == path || at[-1] == '/') && (at[2] == '/' || at[2] == '\0'))
+			refuse_value(rules, key, false, "a path without \"..\"");
+		at += 2;
+	}
+}
+
+static void check_stages(struct rules *rules, const struct conf_process *process)
+{
+	for (size_t i = 0; i < process->stage_count; i++) {
+		char section[LIMIT_CONF_KEY_BYTES / 4];
+
+		snprintf(section, sizeof(section), "stages.%s", process->stages[i].name);
+		if (process->stages[i].refs.count + process->stages[i].environment.count == 0)
+			refuse(rules, section, "expected refs or environment, found neither");
+		snprintf(section, sizeof(section), "stages.%s.", process->stages[i].name);
+		check_environment(rules, section, &process->stages[i].environment);
+	}
+}
+
+static void check_process(struct rules *rules, const struct conf_deployer *deployer)
+{
+	const struct conf_process *process = &deployer->process;
+	bool faulty = is_faulty(rules, "command") || is_faulty(rules, "commands");
+
+	if (deployer->command.count > 0 && process->commands.count > 0)
+		refuse(rules, "commands", "expected command or commands, found both");
+	if (deployer->command.count + process->commands.count == 0 && !deployer->allow.command && !faulty)
+		refuse(rules, "command", "expected command or commands, or allow.command, found none");
+	if (deployer->command.count > 0 && *deployer->command.at[0] == '\0')
+		refuse(rules, "command", "expected a program first, found an empty text");
+	if (process->umask != NULL && !is_umask(process->umask))
+		refuse_value(rules, "umask", false, "an octal mask from 0 to 777");
+	if (process->limits.cpu_ms % 1000 != 0)
+		refuse_value(rules, "limits.cpu", false, "whole seconds, as the kernel takes them");
+	check_process_path(rules, "directory", process->directory, false);
+	check_process_path(rules, "dotenv", process->dotenv, true);
+	check_process_user(rules, process->user);
+	check_stages(rules, process);
+}
+
 static void check_deployer(struct rules *rules, const struct conf_deployer *deployer)
 {
 	const struct conf_network *network = &deployer->network;
@@ -241,7 +378,9 @@ static void check_deployer(struct rules *rules, const struct conf_deployer *depl
 		refuse(rules, "network.subnets", "expected at least one subnet, found none");
 	if (network->assign_public_ip && deployer->launch_type != NULL && strcmp(deployer->launch_type, "EC2") == 0)
 		refuse(rules, "network.assign_public_ip", "expected false with launch_type EC2, found true");
-	check_environment(rules, &deployer->environment);
+	check_environment(rules, "", &deployer->environment);
+	if (deployer->type == CONF_DEPLOYER_PROCESS)
+		check_process(rules, deployer);
 	check_tags(rules, &deployer->tags);
 }
 
@@ -258,12 +397,90 @@ static void check_sink(struct rules *rules, const struct conf_sink *sink, size_t
 		refuse(rules, "channel", "expected a channel, a list or both, found neither");
 }
 
+/* -- api -------------------------------------------------------------------------------------- */
+
+static void check_listen(struct rules *rules, const struct texts *listen)
+{
+	struct listen_address addresses[LIMIT_CONF_LISTENERS];
+	size_t count = listen->count < LIMIT_CONF_LISTENERS ? listen->count : LIMIT_CONF_LISTENERS;
+	char key[32];
+
+	if (count == 0 && !is_faulty(rules, "listen"))
+		refuse(rules, "listen", "expected at least one address, found none");
+	for (size_t i = 0; i < count; i++) {
+		snprintf(key, sizeof(key), "listen.%zu", i);
+		if (!listen_address_parse(listen->at[i], &addresses[i])) {
+			refuse_value(rules, key, false, "ADDRESS:PORT, [ADDRESS]:PORT or unix:/path (names are not looked up)");
+			continue;
+		}
+		for (size_t j = 0; j < i; j++) {
+			if (listen_address_same(&addresses[i], &addresses[j]))
+				refuse(rules, key, "expected each address once, found it again");
+		}
+	}
+}
+
+/* What was not given, or not understood, has been complained about and is as short as can be. */
+static void check_token(struct rules *rules, const struct conf_api *api, size_t number)
+{
+	const struct conf_token *token = &api->tokens[number];
+	char key[48];
+
+	for (size_t i = 0; i < number; i++) {
+		const struct conf_token *other = &api->tokens[i];
+
+		snprintf(key, sizeof(key), "tokens.%zu.name", number);
+		if (token->name != NULL && other->name != NULL && strcmp(token->name, other->name) == 0)
+			refuse(rules, key, "expected each name once, found \"%s\" again", token->name);
+		snprintf(key, sizeof(key), "tokens.%zu.token", number);
+		if (token->token != NULL && other->token != NULL && strcmp(token->token, other->token) == 0)
+			refuse(rules, key, "expected each token once, found that of \"%s\" again",
+				other->name != NULL ? other->name : "");
+	}
+	snprintf(key, sizeof(key), "tokens.%zu.token", number);
+	if (token->token != NULL && strlen(token->token) < LEAST_TOKEN_BYTES)
+		refuse(rules, key, "expected at least %d characters, found %zu", LEAST_TOKEN_BYTES, strlen(token->token));
+	snprintf(key, sizeof(key), "tokens.%zu.may", number);
+	if (token->may.count == 0 && !is_faulty(rules, key))
+		refuse(rules, key, "expected at least one of submit, read and admin, found none");
+	snprintf(key, sizeof(key), "tokens.%zu.projects", number);
+	if (token->projects.count == 0 && !is_faulty(rules, key))
+		refuse(rules, key, "expected at least one glob, found none");
+}
+
+static void check_tls(struct rules *rules, const struct conf_tls *tls)
+{
+	if (tls->certificate != NULL && tls->key == NULL)
+		refuse(rules, "tls.key", "expected a key beside certificate, found nothing");
+	if (tls->key != NULL && tls->certificate == NULL)
+		refuse(rules, "tls.certificate", "expected a certificate beside key, found nothing");
+}
+
+static void check_api(struct rules *rules)
+{
+	const struct conf_api *api = rules->conf->api;
+
+	if (api == NULL)
+		return;
+	snprintf(rules->section, sizeof(rules->section), "api.");
+	check_listen(rules, &api->listen);
+	for (size_t i = 0; i < api->token_count; i++)
+		check_token(rules, api, i);
+	check_queue_name(rules, "queue", api->queue);
+	check_queue_name(rules, "deploy.queue", api->deploy.queue);
+	check_deployer_name(rules, "deploy.deployer", api->deploy.deployer);
+	check_tls(rules, &api->tls);
+	leave(rules);
+}
+
 void conf_rules_check(const struct conf *conf, const struct yaml_node *root, struct complaints *complaints)
 {
 	struct rules rules = { .conf = conf, .root = root, .complaints = complaints };
 
 	check_supervisor(&rules);
+	check_api(&rules);
 	check_aws(&rules);
+	check_events(&rules);
 	for (size_t i = 0; i < conf->queue_count; i++)
 		check_queue(&rules, &conf->queues[i]);
 	for (size_t i = 0; i < conf->deployer_count; i++)

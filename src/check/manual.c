@@ -31,6 +31,7 @@ static const char *kind_name(const struct conf_row *row)
 	switch (row->kind) {
 	case CONF_UINT: return "number";
 	case CONF_DURATION: return "duration";
+	case CONF_SIZE: return "size";
 	case CONF_BOOL: return "true or false";
 	case CONF_ENUM: case CONF_WORD: return "word";
 	case CONF_TEXT: return "text";
@@ -40,7 +41,7 @@ static const char *kind_name(const struct conf_row *row)
 	case CONF_TEXTS: return "list of texts";
 	case CONF_TEMPLATES: return "list of templates";
 	case CONF_TEMPLATE_PAIRS: return "names with templates";
-	case CONF_SECTION: case CONF_MAP: case CONF_LIST: case CONF_ABSENT: break;
+	case CONF_SECTION: case CONF_MAP: case CONF_LIST: case CONF_OPTION: case CONF_ABSENT: break;
 	}
 	return "section";
 }
@@ -65,9 +66,13 @@ static void print_bounds(const struct conf_row *row)
 	struct buf text;
 
 	switch (row->kind) {
-	case CONF_UINT: case CONF_DURATION: case CONF_ENUM: case CONF_WORD: case CONF_URL:
+	case CONF_UINT: case CONF_DURATION: case CONF_SIZE: case CONF_ENUM: case CONF_WORD: case CONF_URL:
 		break;
-	case CONF_TEXTS: case CONF_TEMPLATES: case CONF_TEMPLATE_PAIRS:
+	case CONF_TEXTS:
+		if (row->words != NULL)
+			break;
+		/* fallthrough */
+	case CONF_TEMPLATES: case CONF_TEMPLATE_PAIRS:
 		printf("At most %d.\n", (int)row->max);
 		return;
 	default:
@@ -86,7 +91,7 @@ static const char *secrecy(const struct conf_row *row)
 	return "Never shown; may come from a file";
 }
 
-static void print_key(const struct conf_row *row, const char *path)
+static void print_item(const struct conf_row *row, const char *path)
 {
 	printf(".It Cm %s : Ar ", path);
 	print_quoted(kind_name(row));
@@ -97,6 +102,15 @@ static void print_key(const struct conf_row *row, const char *path)
 		print_quoted(row->def);
 	}
 	putchar('\n');
+}
+
+/* One more row of a key, for another type, goes on with its item. */
+static void print_key(const struct conf_row *row, const char *path, bool goes_on)
+{
+	if (goes_on)
+		puts(".Pp");
+	else
+		print_item(row, path);
 	print_text(row->text);
 	print_bounds(row);
 	if (row->kept)
@@ -118,7 +132,7 @@ static void print_rows(const struct conf_row *rows, const char *prefix)
 		if (row->rows != NULL)
 			print_rows(row->rows, inner);
 		else if (!row->internal && row->kind != CONF_ABSENT)
-			print_key(row, path);
+			print_key(row, path, row > rows && strcmp(row[-1].key, row->key) == 0);
 		free(inner);
 		free(path);
 	}

@@ -22,9 +22,12 @@ struct conf_supervisor {
 	char *control_socket;
 	int64_t ready_timeout_ms;
 	int64_t drain_timeout_ms;
+	int64_t lease_ms;               /* a worker that is silent in the store for this long loses its jobs */
 	int64_t watchdog_ms;            /* 0: off */
 	int64_t probation_ms;           /* after a commit; 0: off */
 	unsigned old_generations;       /* that may be draining at once */
+	int64_t history_ms;             /* how long a job that has ended is known; 0: for ever */
+	char *state_dir;                /* where local commands leave their logs and results */
 	int64_t restart_delay_ms;       /* after the first fast death */
 	int64_t restart_delay_max_ms;
 };
@@ -46,14 +49,17 @@ struct conf_aws {
 	char *session_token;            /* secret */
 };
 
-enum conf_queue_type { CONF_QUEUE_SQS, CONF_QUEUE_TYPES };
+enum conf_queue_type { CONF_QUEUE_SQS, CONF_QUEUE_REDIS, CONF_QUEUE_STORE, CONF_QUEUE_TYPES };
+enum conf_pop { CONF_POP_RIGHT, CONF_POP_LEFT };
 enum conf_malformed { CONF_MALFORMED_SETTLE, CONF_MALFORMED_DEAD_LETTER };
 enum conf_unwrap { CONF_UNWRAP_NONE, CONF_UNWRAP_SNS };
 
 struct conf_queue {
 	char *name;
 	enum conf_queue_type type;
-	char *url;
+	char *url;                      /* secret with redis */
+	char *list;
+	enum conf_pop pop;
 	int64_t visibility_timeout_ms;
 	int64_t wait_time_ms;
 	int64_t delete_linger_ms;
@@ -64,7 +70,7 @@ struct conf_queue {
 	struct pairs body;         /* member of the job message -> template */
 };
 
-enum conf_deployer_type { CONF_DEPLOYER_ECS, CONF_DEPLOYER_TYPES };
+enum conf_deployer_type { CONF_DEPLOYER_ECS, CONF_DEPLOYER_PROCESS, CONF_DEPLOYER_TYPES };
 
 struct conf_network {
 	struct texts subnets, security_groups;
@@ -76,6 +82,41 @@ struct conf_lock {
 	enum lock_policy policy;
 };
 
+/* Of a local command; 0: none of it. */
+struct conf_limits {
+	int64_t cpu_ms;                 /* processor time of each process, whole seconds */
+	int64_t memory_bytes;           /* address space of each process */
+	int64_t file_size_bytes;
+	int64_t core_bytes;
+	unsigned files;                 /* descriptors of each process */
+	unsigned processes;             /* of the user, all his others included */
+	int64_t log_bytes;              /* what is kept of its output */
+};
+
+/* What is added for messages of one stage. */
+struct conf_stage {
+	char *name;
+	struct texts refs;              /* globs; a message's ref chooses it, as its stage does by name */
+	struct pairs environment;       /* name -> template */
+};
+
+struct conf_process {
+	struct texts commands;          /* shell lines, each a template whose values are plain words */
+	char *directory;                /* template */
+	struct texts pass_environment;  /* names, from gantryd's own environment */
+	char *user;                     /* NULL: gantryd's */
+	char *umask;                    /* octal */
+	int64_t kill_after_ms;          /* from the request to end to SIGKILL */
+	unsigned nice;
+	struct conf_limits limits;
+	unsigned parallel;              /* commands of this deployer at once on this host; 0: any number */
+	char *dotenv;                   /* template; NULL: none */
+	struct conf_stage *stages;
+	size_t stage_count;
+	struct texts require_last;      /* globs; empty: anything may be last */
+	char *cgroup;                   /* "none", "auto", or a directory in a cgroup v2 */
+};
+
 struct conf_deployer {
 	char *name;
 	enum conf_deployer_type type;
@@ -84,6 +125,7 @@ struct conf_deployer {
 	char *container;                /* gets the overrides, and is the one that is judged */
 	char *launch_type;              /* NULL with capacity_providers, or for the cluster's default */
 	struct texts capacity_providers;         /* tried in order */
+	int64_t provisioning_timeout_ms;        /* a task that is not running by then is stopped; 0: never */
 	char *platform_version;
 	char *group;                    /* ECS task group; NULL: ECS's default */
 	char *cpu, *memory;             /* task-level overrides, texts as ECS takes them; NULL: none */
@@ -91,7 +133,8 @@ struct conf_deployer {
 	bool execute_command;           /* enableExecuteCommand */
 	bool propagate_tags;            /* from the task definition */
 	struct conf_network network;
-	struct texts command;    /* templates; empty: the task definition's */
+	struct conf_process process;
+	struct texts command;    /* templates; empty: the task definition's, or process.commands */
 	struct pairs environment;  /* name -> template */
 	struct pairs tags;         /* key -> template */
 	struct job_allow allow;
@@ -110,11 +153,46 @@ struct conf_sink {
 	unsigned keep;                  /* length the list is cut to */
 };
 
+struct conf_ecs {
+	char *events;                   /* name of the queue that EventBridge feeds with task state changes; NULL: none */
+};
+
+struct conf_token {
+	char *name;                     /* in logs and "since the last call"; the token itself is nowhere shown */
+	char *token;                    /* secret */
+	struct texts may;               /* of "submit", "read" and "admin" */
+	struct texts projects;          /* globs of those it may see and touch */
+	unsigned rate;                  /* requests per second; 0: no limit */
+};
+
+struct conf_deploy {
+	char *queue, *deployer;         /* of POST /deploy; NULL: of POST /v1/jobs */
+};
+
+struct conf_tls {
+	char *certificate, *key;        /* paths of PEM files; both or none */
+};
+
+struct conf_api {
+	struct texts listen;            /* listen_address.h */
+	struct conf_token *tokens;
+	size_t token_count;
+	char *queue;                    /* of POST /v1/jobs that names none; NULL: it must */
+	struct conf_deploy deploy;
+	struct conf_tls tls;
+	int64_t body_limit_bytes;
+	int64_t idle_timeout_ms;
+	unsigned connections;
+	int64_t log_retention_ms;
+};
+
 struct conf {
 	struct conf_supervisor supervisor;
 	struct conf_log log;
 	char *store;                    /* URL; may hold a password: secret */
+	struct conf_api *api;           /* NULL: nothing is heard over HTTP */
 	struct conf_aws aws;
+	struct conf_ecs ecs;
 	struct conf_queue *queues;
 	size_t queue_count;
 	struct conf_deployer *deployers;

@@ -126,6 +126,10 @@ static void write_row(struct writer *writer, const struct conf_row *row, const v
 	case CONF_TEXTS: case CONF_TEMPLATES: write_texts(writer, field); break;
 	case CONF_TEMPLATE_PAIRS: write_pairs(writer, row, field); break;
 	case CONF_SECTION: write_section(writer, row->rows, field); break;
+	case CONF_OPTION:
+		if (*(void *const *)field != NULL)
+			write_section(writer, row->rows, *(void *const *)field);
+		break;
 	case CONF_MAP: case CONF_LIST: write_elements(writer, row, section); break;
 	case CONF_ABSENT: break;
 	default: write_scalar(writer, row, field);
@@ -134,10 +138,13 @@ static void write_row(struct writer *writer, const struct conf_row *row, const v
 
 static void write_section(struct writer *writer, const struct conf_row *rows, const void *section)
 {
-	for (; rows->key != NULL; rows++) {
-		size_t before = push(writer, rows->key);
+	for (const struct conf_row *row = rows; row->key != NULL; row++) {
+		size_t before;
 
-		write_row(writer, rows, section);
+		if (!conf_row_counts(rows, row, section))
+			continue;
+		before = push(writer, row->key);
+		write_row(writer, row, section);
 		pop(writer, before);
 	}
 }
@@ -255,7 +262,7 @@ static void *find_element(const struct conf_row *row, void *section, char **path
 static bool read_value(const struct conf_row *rows, void *section, char *path, const char *value)
 {
 	const char *key = take_component(&path);
-	const struct conf_row *row = conf_row_find(rows, key);
+	const struct conf_row *row = conf_row_of(rows, key, section);
 	void *field;
 
 	if (row == NULL)
@@ -265,6 +272,8 @@ static bool read_value(const struct conf_row *rows, void *section, char *path, c
 	case CONF_TEXTS: case CONF_TEMPLATES: return read_text_element(field, path, value);
 	case CONF_TEMPLATE_PAIRS: return read_pair(field, path, value);
 	case CONF_SECTION: return path != NULL && read_value(row->rows, field, path, value);
+	case CONF_OPTION:
+		return path != NULL && read_value(row->rows, conf_option(row, section, true), path, value);
 	case CONF_MAP: case CONF_LIST:
 		field = find_element(row, section, &path);
 		return field != NULL && read_value(row->rows, field, path, value);

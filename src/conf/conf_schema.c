@@ -14,6 +14,9 @@ enum {
 	DAY = 24 * HOUR,
 	LIMIT_SOCKET_PATH_BYTES = 107,          /* sun_path without its NUL */
 };
+#define KIB ((int64_t)1 << 10)
+#define MIB ((int64_t)1 << 20)
+#define GIB ((int64_t)1 << 30)
 
 /* The offset of a field, refused by the compiler when the field has another type. */
 #define FIELD(object, field, type) (offsetof(object, field) + 0 * sizeof(&((object *)0)->field == (type *)0))
@@ -22,6 +25,8 @@ enum {
 	.kind = CONF_UINT, .offset = FIELD(object, field, unsigned), .min = (low), .max = (high)
 #define DURATION(object, field, low, high) \
 	.kind = CONF_DURATION, .offset = FIELD(object, field, int64_t), .min = (low), .max = (high)
+#define SIZE(object, field, low, high) \
+	.kind = CONF_SIZE, .offset = FIELD(object, field, int64_t), .min = (low), .max = (high)
 #define BOOL(object, field) \
 	.kind = CONF_BOOL, .offset = FIELD(object, field, bool)
 #define ENUM(object, field, names) \
@@ -44,6 +49,8 @@ enum {
 	.kind = CONF_TEMPLATE_PAIRS, .offset = FIELD(object, field, struct pairs), .max = (high)
 #define SECTION(object, field, type, table) \
 	.kind = CONF_SECTION, .offset = FIELD(object, field, type), .rows = (table)
+#define OPTION(object, field, type, table) \
+	.kind = CONF_OPTION, .offset = FIELD(object, field, type *), .size = sizeof(type), .rows = (table)
 #define ELEMENTS(object, field, field_count, type, table) \
 	.offset = FIELD(object, field, type *), .count_offset = FIELD(object, field_count, size_t), \
 	.size = sizeof(type), .rows = (table)
@@ -53,14 +60,19 @@ enum {
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
 static const char *const log_formats[] = { "logfmt", "json", NULL };
 static const char *const log_targets[] = { "stderr", "syslog", NULL };
+static const char *const token_powers[] = { "submit", "read", "admin", NULL };
 static const char *const http_schemes[] = { "https", "http", NULL };
 static const char *const redis_schemes[] = { "redis", "rediss", "unix", NULL };
 static const char *const store_schemes[] = { "sqlite", "memory", NULL };
 static const char *const absent_stores[] = { "redis", "rediss", "postgresql", "postgres", NULL };
-static const char *const queue_types[] = { [CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_TYPES] = NULL };
-static const char *const absent_queues[] = { "redis", "store", NULL };
-static const char *const deployer_types[] = { [CONF_DEPLOYER_ECS] = "ecs", [CONF_DEPLOYER_TYPES] = NULL };
-static const char *const absent_deployers[] = { "process", NULL };
+static const char *const queue_types[] = {
+	[CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_REDIS] = "redis", [CONF_QUEUE_STORE] = "store", [CONF_QUEUE_TYPES] = NULL,
+};
+static const char *const pop_ends[] = { [CONF_POP_RIGHT] = "right", [CONF_POP_LEFT] = "left", NULL };
+static const char *const deployer_types[] = {
+	[CONF_DEPLOYER_ECS] = "ecs", [CONF_DEPLOYER_PROCESS] = "process", [CONF_DEPLOYER_TYPES] = NULL,
+};
+static const char *const cgroup_ways[] = { "none", "auto", NULL };
 static const char *const sink_types[] = { [CONF_SINK_REDIS] = "redis", [CONF_SINK_TYPES] = NULL };
 static const char *const launch_types[] = { "FARGATE", "EC2", "EXTERNAL", NULL };
 static const char *const malformed_ways[] = {
@@ -90,6 +102,9 @@ static const struct conf_row supervisor_rows[] = {
 	{ .key = "drain_timeout", DURATION(struct conf_supervisor, drain_timeout_ms, 0, HOUR), .def = "30s",
 	  .text = "How long jobs may go on to their end in a worker that leaves. "
 	          "What is left is handed over to the other workers; nothing that runs is stopped." },
+	{ .key = "lease", DURATION(struct conf_supervisor, lease_ms, 3 * SECOND, HOUR), .def = "30s",
+	  .text = "A worker that the store has not heard of for this long, as its host is gone, loses its jobs to the others. "
+	          "It renews its lease, and looks for jobs that nobody owns, every third of this time." },
 	{ .key = "watchdog", DURATION(struct conf_supervisor, watchdog_ms, SECOND, HOUR), .zero = "off", .def = "30s",
 	  .text = "A worker that is silent for this long is killed and replaced." },
 	{ .key = "probation", DURATION(struct conf_supervisor, probation_ms, SECOND, HOUR), .zero = "off", .def = "30s",
@@ -97,6 +112,12 @@ static const struct conf_row supervisor_rows[] = {
 	          "the configuration before it comes back, once." },
 	{ .key = "old_generations", UINT(struct conf_supervisor, old_generations, 1, 16), .def = "2",
 	  .text = "How many generations may be draining at once; the next reload waits for one to leave." },
+	{ .key = "history", DURATION(struct conf_supervisor, history_ms, HOUR, (int64_t)3660 * DAY), .zero = "for ever",
+	  .def = "90d",
+	  .text = "How long a job that has ended is known, with all that is kept of it; then its id is a new job's again. "
+	          "Keep it longer than the queues keep their messages, which may bring it again." },
+	{ .key = "state_dir", PATH(struct conf_supervisor, state_dir, 2000), .def = "$STATE",
+	  .text = "Where local commands leave their logs and results; on a disk of this host." },
 	{ .key = "restart_delay", DURATION(struct conf_supervisor, restart_delay_ms, 10, MINUTE), .def = "100ms",
 	  .text = "The pause before a dead worker is replaced; it doubles with each quick death." },
 	{ .key = "restart_delay_max", DURATION(struct conf_supervisor, restart_delay_max_ms, 100, HOUR), .def = "30s",
@@ -112,6 +133,63 @@ static const struct conf_row log_rows[] = {
 	  .text = "How a line is written." },
 	{ .key = "to", PATH(struct conf_log, to, 4095), .words = log_targets, .def = "stderr",
 	  .text = "Where lines go: standard error, syslog(3), or a file, which USR1 opens again." },
+	{ .key = NULL },
+};
+
+static const struct conf_row token_rows[] = {
+	{ .key = "name", TEXT(struct conf_token, name, 64), .required = true,
+	  .text = "What the log calls whoever comes with this token." },
+	{ .key = "token", TEXT(struct conf_token, token, 512), .required = true, .secret = true,
+	  .text = "The token, of at least 16 characters." },
+	{ .key = "may", TEXTS(struct conf_token, may, 3), .words = token_powers, .def = "submit, read",
+	  .text = "What it is good for: submit jobs, read them and their logs, or admin: "
+	          "cancel, retry and unlock what others have submitted." },
+	{ .key = "projects", TEXTS(struct conf_token, projects, LIMIT_CONF_ELEMENTS), .def = "*",
+	  .text = "Globs of the projects that it is good for." },
+	{ .key = "rate", UINT(struct conf_token, rate, 1, 100000), .zero = "no limit", .def = "50",
+	  .text = "Requests per second; those above are told to come again later." },
+	{ .key = NULL },
+};
+
+static const struct conf_row deploy_rows[] = {
+	{ .key = "queue", TEXT(struct conf_deploy, queue, LIMIT_JOB_NAME_BYTES),
+	  .text = "The queue that POST /deploy submits to; without it the queue of POST /v1/jobs." },
+	{ .key = "deployer", TEXT(struct conf_deploy, deployer, LIMIT_JOB_NAME_BYTES),
+	  .text = "The deployer of its jobs; without it the queue's default." },
+	{ .key = NULL },
+};
+
+static const struct conf_row tls_rows[] = {
+	{ .key = "certificate", PATH(struct conf_tls, certificate, 4095), .relative = true,
+	  .text = "A PEM file with the certificate and those that lead to its root; read at each reload. "
+	          "With it, all but Unix sockets speak TLS." },
+	{ .key = "key", PATH(struct conf_tls, key, 4095), .relative = true,
+	  .text = "The PEM file with its private key." },
+	{ .key = NULL },
+};
+
+static const struct conf_row api_rows[] = {
+	{ .key = "listen", TEXTS(struct conf_api, listen, LIMIT_CONF_LISTENERS),
+	  .def = "127.0.0.1:7777, unix:$RUN/api.sock",
+	  .text = "Where HTTP is heard: ADDRESS:PORT, [ADDRESS]:PORT or unix:/path. Names of hosts are not looked up. "
+	          "On a Unix socket, root and the user of gantryd need no token. "
+	          "Sockets stay open over reloads and upgrades; one that is new is bound at a reload." },
+	{ .key = "tokens", LIST(struct conf_api, tokens, token_count, struct conf_token, token_rows),
+	  .max = LIMIT_CONF_ELEMENTS, .text = "Who may ask what." },
+	{ .key = "queue", TEXT(struct conf_api, queue, LIMIT_JOB_NAME_BYTES),
+	  .text = "The queue of a job that POST /v1/jobs brings without one." },
+	{ .key = "deploy", SECTION(struct conf_api, deploy, struct conf_deploy, deploy_rows),
+	  .text = "Where the calls of queued-deployments clients go." },
+	{ .key = "tls", SECTION(struct conf_api, tls, struct conf_tls, tls_rows),
+	  .text = "Certificate and key." },
+	{ .key = "body_limit", SIZE(struct conf_api, body_limit_bytes, KIB, 16 * MIB), .def = "1MiB",
+	  .text = "The largest body of a request." },
+	{ .key = "idle_timeout", DURATION(struct conf_api, idle_timeout_ms, SECOND, HOUR), .def = "1m",
+	  .text = "How long a connection may be silent before it is closed." },
+	{ .key = "connections", UINT(struct conf_api, connections, 1, 100000), .def = "1000",
+	  .text = "How many may be open at once." },
+	{ .key = "log_retention", DURATION(struct conf_api, log_retention_ms, MINUTE, (int64_t)366 * DAY), .def = "14d",
+	  .text = "How long the log of a finished job is kept." },
 	{ .key = NULL },
 };
 
@@ -137,12 +215,29 @@ static const struct conf_row aws_rows[] = {
 	{ .key = NULL },
 };
 
+static const struct conf_row ecs_rows[] = {
+	{ .key = "events", TEXT(struct conf_ecs, events, LIMIT_JOB_NAME_BYTES),
+	  .text = "The name of a queue of type sqs that EventBridge feeds with \"ECS Task State Change\" events. "
+	          "It carries no jobs then. Tasks are heard of at once and asked after only now and then." },
+	{ .key = NULL },
+};
+
 static const struct conf_row queue_rows[] = {
-	{ .key = "type", ENUM(struct conf_queue, type, queue_types), .absent = absent_queues, .required = true,
+	{ .key = "type", ENUM(struct conf_queue, type, queue_types), .required = true,
 	  .text = "What kind of queue this is." },
+	{ .key = "url", URL(struct conf_queue, url, redis_schemes), .required = true, .secret = true, .of = "redis",
+	  .text = "The server, as for errors. Jobs survive a crash of it as far as its data does: "
+	          "appendonly with appendfsync always loses nothing." },
 	{ .key = "url", URL(struct conf_queue, url, http_schemes), .required = true, .of = "sqs",
 	  .text = "The queue's URL, as SQS gives it. "
 	          "A name that ends in .fifo is a FIFO queue, whose groups are kept in order." },
+	{ .key = "list", TEXT(struct conf_queue, list, 512), .required = true, .of = "redis",
+	  .text = "The list's key. What is taken from it is kept under keys that begin with it and \":gantry:\" until its job is "
+	          "over, and what is left to the dead letters in a list whose key ends in \":dead\". "
+	          "All workers that take from one list must share a store." },
+	{ .key = "pop", ENUM(struct conf_queue, pop, pop_ends), .def = "right", .of = "redis",
+	  .text = "The end it is taken from: right for producers that LPUSH, left for those that RPUSH, so that what came first goes "
+	          "first. Several workers take side by side, so this is the order of taking, not of a lock's waiters to the last place." },
 	{ .key = "visibility_timeout", DURATION(struct conf_queue, visibility_timeout_ms, 10 * SECOND, 12 * HOUR),
 	  .def = "2m", .of = "sqs",
 	  .text = "How long the queue hides a message that a worker holds. "
@@ -202,8 +297,36 @@ static const struct conf_row lock_rows[] = {
 	{ .key = NULL },
 };
 
+static const struct conf_row limit_rows[] = {
+	{ .key = "cpu", DURATION(struct conf_limits, cpu_ms, SECOND, 7 * DAY), .zero = "no limit",
+	  .text = "Processor time of each process, in whole seconds." },
+	{ .key = "memory", SIZE(struct conf_limits, memory_bytes, MIB, 1024 * GIB), .zero = "no limit", .def = "0",
+	  .text = "Address space of each process." },
+	{ .key = "file_size", SIZE(struct conf_limits, file_size_bytes, KIB, 1024 * GIB), .zero = "no limit", .def = "0",
+	  .text = "How large a file may grow that it writes." },
+	{ .key = "core", SIZE(struct conf_limits, core_bytes, KIB, 1024 * GIB), .zero = "none are written", .def = "0",
+	  .text = "How large a core dump may be." },
+	{ .key = "files", UINT(struct conf_limits, files, 16, 1048576), .zero = "as gantryd", .def = "1024",
+	  .text = "Open files of each process." },
+	{ .key = "processes", UINT(struct conf_limits, processes, 1, 1048576), .zero = "no limit", .def = "0",
+	  .text = "Processes of its user, whoever started them." },
+	{ .key = "log", SIZE(struct conf_limits, log_bytes, KIB, 16 * GIB), .def = "64MiB",
+	  .text = "How much of its output is kept. The rest is dropped, which the log's last line says; "
+	          "the command goes on." },
+	{ .key = NULL },
+};
+
+static const struct conf_row stage_rows[] = {
+	{ .key = "refs", TEXTS(struct conf_stage, refs, LIMIT_CONF_ELEMENTS),
+	  .text = "Globs of the refs that choose this stage when a message names none. "
+	          "Without them its own name does, also as the last part of a ref." },
+	{ .key = "environment", TEMPLATE_PAIRS(struct conf_stage, environment, LIMIT_CONF_ELEMENTS), .secret = true,
+	  .kept = true, .text = "Variables that are added to, or take the place of, the deployer's." },
+	{ .key = NULL },
+};
+
 static const struct conf_row deployer_rows[] = {
-	{ .key = "type", ENUM(struct conf_deployer, type, deployer_types), .absent = absent_deployers, .required = true,
+	{ .key = "type", ENUM(struct conf_deployer, type, deployer_types), .required = true,
 	  .text = "What runs the deployment." },
 	{ .key = "cluster", TEXT(struct conf_deployer, cluster, 255), .def = "default", .of = "ecs",
 	  .text = "The cluster's name or ARN." },
@@ -215,6 +338,10 @@ static const struct conf_row deployer_rows[] = {
 	  .text = "Where tasks run. Without it and capacity_providers, the cluster decides." },
 	{ .key = "capacity_providers", TEXTS(struct conf_deployer, capacity_providers, 20), .of = "ecs",
 	  .text = "Capacity providers instead of a launch type, tried in this order while one has no capacity." },
+	{ .key = "provisioning_timeout", DURATION(struct conf_deployer, provisioning_timeout_ms, SECOND, 7 * DAY),
+	  .zero = "never", .def = "15m", .of = "ecs",
+	  .text = "How long a task may take from its launch until it runs; then it is stopped and launched anew, "
+	          "which uses up no attempt." },
 	{ .key = "platform_version", TEXT(struct conf_deployer, platform_version, 32), .of = "ecs",
 	  .text = "Fargate's platform version." },
 	{ .key = "group", TEXT(struct conf_deployer, group, 255), .of = "ecs",
@@ -234,7 +361,42 @@ static const struct conf_row deployer_rows[] = {
 	{ .key = "network", SECTION(struct conf_deployer, network, struct conf_network, network_rows), .of = "ecs",
 	  .text = "For task definitions with the network mode awsvpc." },
 	{ .key = "command", TEMPLATES(struct conf_deployer, command, LIMIT_CONF_ELEMENTS),
-	  .text = "The command and its arguments, each a template; without it the task definition's." },
+	  .text = "The command and its arguments, each a template; without it the task definition's, or commands." },
+	{ .key = "commands", TEMPLATES(struct conf_deployer, process.commands, LIMIT_CONF_ELEMENTS), .of = "process",
+	  .text = "Lines for /bin/sh instead of a command. Each is a shell of its own, they run in this order, and the "
+	          "first that fails is the last. Values put into a line must be plain words; others are taken "
+	          "from the environment, as in \"$GANTRY_PROJECT\"." },
+	{ .key = "directory", TEMPLATE(struct conf_deployer, process.directory), .def = "/", .of = "process",
+	  .text = "Where it runs." },
+	{ .key = "user", TEXT(struct conf_deployer, process.user, 32), .of = "process",
+	  .text = "Whom it runs as, with his groups. For another than gantryd's own user, gantryd must be root, or have kept "
+	          "CAP_SETUID and CAP_SETGID." },
+	{ .key = "umask", TEXT(struct conf_deployer, process.umask, 4), .def = "022", .of = "process",
+	  .text = "Its file mode creation mask, in octal." },
+	{ .key = "kill_after", DURATION(struct conf_deployer, process.kill_after_ms, 100, HOUR), .def = "10s",
+	  .of = "process", .text = "From SIGTERM to SIGKILL, when it is cancelled or has reached its timeout, "
+	          "and for what it leaves running in its process group." },
+	{ .key = "nice", UINT(struct conf_deployer, process.nice, 0, 19), .def = "0", .of = "process",
+	  .text = "By how much it yields to other processes." },
+	{ .key = "limits", SECTION(struct conf_deployer, process.limits, struct conf_limits, limit_rows), .of = "process",
+	  .text = "What it may use." },
+	{ .key = "parallel", UINT(struct conf_deployer, process.parallel, 1, 4096), .zero = "any number", .def = "4",
+	  .of = "process", .text = "How many commands of this deployer run at once on this host; the others wait." },
+	{ .key = "pass_environment", TEXTS(struct conf_deployer, process.pass_environment, LIMIT_CONF_ELEMENTS),
+	  .of = "process", .text = "Names of variables that it gets from gantryd's environment. "
+	          "Else it sees PATH, HOME, USER, LOGNAME, SHELL and LANG, environment below, and what gantry sets." },
+	{ .key = "dotenv", TEMPLATE(struct conf_deployer, process.dotenv), .of = "process",
+	  .text = "A file, in directory unless absolute, that is written before the command runs, as its user and for him alone: "
+	          "a line NAME='value' for each variable of environment, stage and message." },
+	{ .key = "stages", MAP(struct conf_deployer, process.stages, process.stage_count, struct conf_stage, stage_rows),
+	  .max = LIMIT_CONF_ELEMENTS, .of = "process",
+	  .text = "What is different for messages with this stage, or with a ref of this name." },
+	{ .key = "require_last", TEXTS(struct conf_deployer, process.require_last, LIMIT_CONF_ELEMENTS), .of = "process",
+	  .text = "Globs, one of which the last command must match: a job that would, say, not restart its "
+	          "service fails before its launch." },
+	{ .key = "cgroup", PATH(struct conf_deployer, process.cgroup, 2000), .words = cgroup_ways, .def = "none",
+	  .of = "process", .text = "A cgroup v2 directory that gantryd may write to, or auto for gantryd's own, in which each "
+	          "command gets a group of its own, where the host lets it: then its daemons end with it too." },
 	{ .key = "environment", TEMPLATE_PAIRS(struct conf_deployer, environment, LIMIT_CONF_ELEMENTS), .secret = true,
 	  .kept = true, .text = "Variables for the deployment, each value a template." },
 	{ .key = "tags", TEMPLATE_PAIRS(struct conf_deployer, tags, 50), .of = "ecs",
@@ -242,10 +404,11 @@ static const struct conf_row deployer_rows[] = {
 	{ .key = "allow", SECTION(struct conf_deployer, allow, struct job_allow, allow_rows),
 	  .text = "What a message may set itself. A job that asks for more fails before its launch." },
 	{ .key = "timeout", DURATION(struct conf_deployer, timeout_ms, SECOND, 7 * DAY), .zero = "never", .def = "1h",
-	  .text = "From launch to end; then the deployment is stopped and has failed." },
+	  .text = "From launch to end; then the deployment is stopped and has failed. "
+	          "One that was launched before a reload keeps the timeout it began with." },
 	{ .key = "attempts", UINT(struct conf_deployer, attempts, 1, 10), .def = "1",
 	  .text = "How often a deployment that fails by itself is run, the first time included. "
-	          "Capacity and throttling use up none." },
+	          "Capacity and throttling use up none, nor do the up to ten attempts that the infrastructure may take away." },
 	{ .key = "lock", SECTION(struct conf_deployer, lock, struct conf_lock, lock_rows),
 	  .text = "What must not run at the same time." },
 	{ .key = NULL },
@@ -273,12 +436,17 @@ const struct conf_row conf_schema[] = {
 	{ .key = "store", URL(struct conf, store, store_schemes), .absent = absent_stores,
 	  .def = "sqlite://$STATE/gantry.db", .secret = true,
 	  .text = "Where jobs are remembered: sqlite:///path, or memory: for tests, which forgets them at the end." },
+	{ .key = "api", OPTION(struct conf, api, struct conf_api, api_rows),
+	  .text = "HTTP: submit, status, logs, events, metrics. "
+	          "Without this section nothing is listened to; with it, even empty, gantry-api is started." },
 	{ .key = "env_file", PATH(struct conf, env_file, 4095), .relative = true, .early = true,
 	  .text = "A file of NAME=VALUE lines, read at each check, that adds what the environment does not have: "
 	          "to the ${NAME} of this file and to the environment of the workers. "
 	          "It may be missing. A relative path starts at the configuration's directory." },
 	{ .key = "aws", SECTION(struct conf, aws, struct conf_aws, aws_rows),
 	  .text = "How AWS is called." },
+	{ .key = "ecs", SECTION(struct conf, ecs, struct conf_ecs, ecs_rows),
+	  .text = "How ECS is followed." },
 	{ .key = "queues", MAP(struct conf, queues, queue_count, struct conf_queue, queue_rows),
 	  .min = 1, .max = LIMIT_CONF_ELEMENTS, .required = true,
 	  .text = "Where requests come from, by name." },
@@ -288,7 +456,6 @@ const struct conf_row conf_schema[] = {
 	{ .key = "errors", LIST(struct conf, errors, error_count, struct conf_sink, sink_rows), .max = 16,
 	  .text = "Who is told of every error of the system, as one JSON object each." },
 	{ .key = "environment", TEMPLATE_PAIRS(struct conf, environment, 1024), .secret = true, .internal = true },
-	{ .key = "api", .kind = CONF_ABSENT },
 	{ .key = "notify", .kind = CONF_ABSENT },
 	{ .key = NULL },
 };

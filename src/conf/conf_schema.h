@@ -16,12 +16,14 @@ enum {
 	LIMIT_CONF_TEXT_BYTES = 16 << 10,       /* one value */
 	LIMIT_CONF_KEY_BYTES = 1024,            /* "deployers.mystical.environment.PATH" */
 	LIMIT_CONF_ELEMENTS = 256,              /* queues, deployers, texts of a list */
+	LIMIT_CONF_LISTENERS = 16,
 };
 
 /* What a field holds, in C and in words. */
 enum conf_kind {
 	CONF_UINT,              /* unsigned */
 	CONF_DURATION,          /* int64_t, ms */
+	CONF_SIZE,              /* int64_t, bytes */
 	CONF_BOOL,              /* bool */
 	CONF_ENUM,              /* an enum; its values are the places in words */
 	CONF_WORD,              /* char *, one of words */
@@ -29,12 +31,13 @@ enum conf_kind {
 	CONF_URL,               /* char *, its scheme one of words */
 	CONF_PATH,              /* char *, an absolute path, or one of words */
 	CONF_TEMPLATE,          /* char *, template.h */
-	CONF_TEXTS,             /* struct texts */
+	CONF_TEXTS,             /* struct texts, each one of words where there are any */
 	CONF_TEMPLATES,         /* struct texts */
 	CONF_TEMPLATE_PAIRS,    /* struct pairs, name -> template */
 	CONF_SECTION,           /* a struct, filled by rows */
 	CONF_MAP,               /* an array of structs by name, each filled by rows; its first field is the name */
 	CONF_LIST,              /* an array of structs, each filled by rows */
+	CONF_OPTION,            /* a struct *, filled by rows; NULL when the file does not have it */
 	CONF_ABSENT,            /* a part that this build does not have; no field */
 };
 
@@ -49,11 +52,12 @@ struct conf_row {
 	size_t offset;                  /* of the field within its section's struct */
 	int64_t min, max;               /* of numbers and durations; bytes of a text; elements of a list or map */
 	const char *zero;               /* what 0 means, where it is allowed outside of min to max */
-	const char *def;                /* as it would be written, $STATE and $RUN included; NULL: not given */
+	const char *def;                /* as it would be written, $STATE and $RUN included, texts of a list between
+	                                 * ", "; NULL: not given */
 	const char *const *words;       /* NULL-terminated */
 	const char *const *absent;      /* words that belong to parts not in this build; NULL-terminated or NULL */
-	const struct conf_row *rows;    /* of a section, a map or a list */
-	size_t size;                    /* of a map's or a list's element */
+	const struct conf_row *rows;    /* of a section, an option, a map or a list */
+	size_t size;                    /* of an option, or of a map's or a list's element */
 	size_t count_offset;            /* of its size_t count */
 	enum conf_applies applies;
 	bool secret;                    /* never shown; of a URL: its password */

@@ -23,6 +23,31 @@ const void *conf_field_const(const struct conf_row *row, const void *section)
 	return (const char *)section + row->offset;
 }
 
+void *conf_option(const struct conf_row *row, void *section, bool make)
+{
+	void **option = conf_field(row, section);
+
+	if (*option == NULL && make)
+		*option = xcalloc(1, row->size);
+	return *option;
+}
+
+bool conf_row_counts(const struct conf_row *rows, const struct conf_row *row, const void *section)
+{
+	const struct conf_row *type = row->of != NULL ? conf_row_find(rows, "type") : NULL;
+
+	return type == NULL || strcmp(type->words[*(const unsigned *)conf_field_const(type, section)], row->of) == 0;
+}
+
+const struct conf_row *conf_row_of(const struct conf_row *rows, const char *key, const void *section)
+{
+	for (const struct conf_row *row = rows; row->key != NULL; row++) {
+		if (strcmp(row->key, key) == 0 && conf_row_counts(rows, row, section))
+			return row;
+	}
+	return conf_row_find(rows, key);
+}
+
 static size_t *count_field(const struct conf_row *row, void *section)
 {
 	return (size_t *)(void *)((char *)section + row->count_offset);
@@ -107,6 +132,16 @@ static bool parse_duration(const struct conf_row *row, const char *text, int64_t
 	return true;
 }
 
+static bool parse_size(const struct conf_row *row, const char *text, int64_t *field)
+{
+	int64_t value;
+
+	if (!quantity_parse_bytes(text, &value) || !within(row, value))
+		return false;
+	*field = value;
+	return true;
+}
+
 static bool parse_bool(const char *text, bool *field)
 {
 	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
@@ -174,6 +209,7 @@ bool conf_value_parse(const struct conf_row *row, const char *text, void *field)
 	switch (row->kind) {
 	case CONF_UINT: return parse_uint(row, text, field);
 	case CONF_DURATION: return parse_duration(row, text, field);
+	case CONF_SIZE: return parse_size(row, text, field);
 	case CONF_BOOL: return parse_bool(text, field);
 	case CONF_ENUM:
 		word = word_index(row->words, text, strlen(text));
@@ -184,10 +220,28 @@ bool conf_value_parse(const struct conf_row *row, const char *text, void *field)
 	case CONF_WORD: case CONF_TEXT: case CONF_URL: case CONF_PATH: case CONF_TEMPLATE:
 		return parse_text(row, text, field);
 	case CONF_TEXTS: case CONF_TEMPLATES: case CONF_TEMPLATE_PAIRS: case CONF_SECTION: case CONF_MAP:
-	case CONF_LIST: case CONF_ABSENT:
+	case CONF_LIST: case CONF_OPTION: case CONF_ABSENT:
 		break;
 	}
 	return false;
+}
+
+bool conf_texts_parse(const struct conf_row *row, const char *text, struct texts *texts)
+{
+	while (*text != '\0') {
+		size_t len = strcspn(text, ",");
+		char *element = xstrndup(text, len);
+		bool ok = row->words == NULL || word_index(row->words, element, len) >= 0;
+
+		if (ok)
+			texts_add(texts, element);
+		free(element);
+		if (!ok)
+			return false;
+		text += len;
+		text += strspn(text, ", ");
+	}
+	return true;
 }
 
 /* -- formatting ------------------------------------------------------------------------------- */
@@ -201,6 +255,9 @@ bool conf_value_format(const struct conf_row *row, const void *field, struct buf
 	case CONF_DURATION:
 		quantity_format_ms(*(const int64_t *)field, quantity);
 		return buf_add_text(out, quantity);
+	case CONF_SIZE:
+		quantity_format_bytes(*(const int64_t *)field, quantity);
+		return buf_add_text(out, quantity);
 	case CONF_BOOL: return buf_add_text(out, *(const bool *)field ? "true" : "false");
 	case CONF_ENUM: return buf_add_text(out, row->words[*(const unsigned *)field]);
 	case CONF_WORD: case CONF_TEXT: case CONF_URL: case CONF_PATH: case CONF_TEMPLATE:
@@ -208,7 +265,7 @@ bool conf_value_format(const struct conf_row *row, const void *field, struct buf
 			return false;
 		return buf_add_text(out, *(char *const *)field);
 	case CONF_TEXTS: case CONF_TEMPLATES: case CONF_TEMPLATE_PAIRS: case CONF_SECTION: case CONF_MAP:
-	case CONF_LIST: case CONF_ABSENT:
+	case CONF_LIST: case CONF_OPTION: case CONF_ABSENT:
 		break;
 	}
 	return false;
@@ -267,6 +324,24 @@ static void expected_duration(const struct conf_row *row, struct buf *out)
 		buf_printf(out, "a duration from %s to %s", low, high);
 }
 
+static void expected_size(const struct conf_row *row, struct buf *out)
+{
+	char low[QUANTITY_TEXT_BYTES], high[QUANTITY_TEXT_BYTES];
+
+	quantity_format_bytes(row->min, low);
+	quantity_format_bytes(row->max, high);
+	buf_printf(out, "a size from %s to %s", low, high);
+}
+
+static void expected_texts(const struct conf_row *row, struct buf *out)
+{
+	buf_add_text(out, "a list of ");
+	if (row->words != NULL)
+		expected_words(row->words, "", "", out);
+	else
+		buf_add_text(out, "texts");
+}
+
 static void expected_text(const struct conf_row *row, struct buf *out)
 {
 	switch (row->kind) {
@@ -300,13 +375,14 @@ void conf_value_expected(const struct conf_row *row, struct buf *out)
 	switch (row->kind) {
 	case CONF_UINT: buf_printf(out, "a whole number from %" PRId64 " to %" PRId64, row->min, row->max); break;
 	case CONF_DURATION: expected_duration(row, out); break;
+	case CONF_SIZE: expected_size(row, out); break;
 	case CONF_BOOL: buf_add_text(out, "true or false"); break;
 	case CONF_ENUM: case CONF_WORD: expected_words(row->words, "", "", out); break;
 	case CONF_TEXT: case CONF_URL: case CONF_PATH: case CONF_TEMPLATE: expected_text(row, out); break;
-	case CONF_TEXTS: buf_add_text(out, "a list of texts"); break;
+	case CONF_TEXTS: expected_texts(row, out); break;
 	case CONF_TEMPLATES: buf_add_text(out, "a list of templates"); break;
 	case CONF_TEMPLATE_PAIRS: buf_add_text(out, "names with a template each"); break;
-	case CONF_SECTION: buf_add_text(out, "a section of keys"); break;
+	case CONF_SECTION: case CONF_OPTION: buf_add_text(out, "a section of keys"); break;
 	case CONF_MAP: buf_add_text(out, "at least one name with a section of keys"); break;
 	case CONF_LIST: buf_add_text(out, "a list of sections"); break;
 	case CONF_ABSENT: buf_add_text(out, "nothing"); break;
@@ -333,6 +409,16 @@ static void finish_elements(const struct conf_row *row, void *section)
 	*count_field(row, section) = 0;
 }
 
+static void finish_option(const struct conf_row *row, void *section)
+{
+	void **option = conf_field(row, section);
+
+	if (*option != NULL)
+		conf_section_finish(row->rows, *option);
+	free(*option);
+	*option = NULL;
+}
+
 static void finish_pairs(const struct conf_row *row, struct pairs *pairs)
 {
 	for (size_t i = 0; row->secret && i < pairs->count; i++) {
@@ -347,7 +433,7 @@ static void finish_field(const struct conf_row *row, void *section)
 	void *field = conf_field(row, section);
 
 	switch (row->kind) {
-	case CONF_UINT: case CONF_DURATION: case CONF_BOOL: case CONF_ENUM: case CONF_ABSENT:
+	case CONF_UINT: case CONF_DURATION: case CONF_SIZE: case CONF_BOOL: case CONF_ENUM: case CONF_ABSENT:
 		break;
 	case CONF_WORD: case CONF_TEXT: case CONF_URL: case CONF_PATH: case CONF_TEMPLATE:
 		if (row->secret)
@@ -359,6 +445,7 @@ static void finish_field(const struct conf_row *row, void *section)
 	case CONF_TEXTS: case CONF_TEMPLATES: texts_finish(field); break;
 	case CONF_TEMPLATE_PAIRS: finish_pairs(row, field); break;
 	case CONF_SECTION: conf_section_finish(row->rows, field); break;
+	case CONF_OPTION: finish_option(row, section); break;
 	case CONF_MAP: case CONF_LIST: finish_elements(row, section); break;
 	}
 }

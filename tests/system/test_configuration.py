@@ -57,6 +57,7 @@ def deployer(rest):
 
 URL = "expected a URL that starts with https:// or http://, found"
 QUEUE_URL = "expected a queue's URL, as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, found"
+ADDRESS = "expected ADDRESS:PORT, [ADDRESS]:PORT or unix:/path (names are not looked up), found"
 STORE = "expected a URL that starts with sqlite:/// or memory:, found"
 NO_ELEMENTS = "expected at least one name with a section of keys, found"
 NAMES = "id project deployer queue commit ref stage attempt fence body payload.NAME"
@@ -116,20 +117,59 @@ BAD = {
         f'1:8: store: {STORE} "redis", which is not in this build']),
     "a store without a path": ("store: sqlite://gantry.db\n" + GOOD, [
         f'1:8: store: {STORE} "sqlite://gantry.db"']),
-    "parts that this build lacks": ("api: { listen: [] }\nnotify: []\n" + GOOD, [
-        '1:1: api: expected a key of this build, found "api", which is not in this build',
-        '2:1: notify: expected a key of this build, found "notify", which is not in this build']),
-    "queue types that this build lacks": (
-        "queues:\n  a: { type: redis, url: redis://h, list: x }\n  b: { type: store }\n" + DEPLOYERS, [
-            '2:14: queues.a.type: expected sqs, found "redis", which is not in this build',
-            '3:14: queues.b.type: expected sqs, found "store", which is not in this build']),
-    "a deployer type that this build lacks": (QUEUES + "deployers:\n  d: { type: process, command: [a] }\n", [
-        '4:14: deployers.d.type: expected ecs, found "process", which is not in this build']),
+    "parts that this build lacks": ("notify: []\n" + GOOD, [
+        '1:1: notify: expected a key of this build, found "notify", which is not in this build']),
+    "a Redis list without its keys": ("queues:\n  a: { type: redis }\n" + DEPLOYERS, [
+        "2:6: queues.a.url: expected a URL that starts with redis://, rediss:// or unix:///, found nothing",
+        "2:6: queues.a.list: expected a line of text of at most 512 bytes, found nothing"]),
+    "a Redis list on another server": ("queues:\n  a: { type: redis, url: https://h/a/q, list: x }\n" + DEPLOYERS, [
+        '2:26: queues.a.url: expected a URL that starts with redis://, rediss:// or unix:///, found "https://h/a/q"']),
+    "a Redis list taken from its middle": (
+        "queues:\n  a: { type: redis, url: redis://h, list: x, pop: middle, wait_time: 1s }\n" + DEPLOYERS, [
+            '2:51: queues.a.pop: expected right or left, found "middle"',
+            '2:59: queues.a.wait_time: expected a key for this type, found "wait_time", which is for type sqs']),
+    "an SQS queue with a list": (queue("list: x"), [
+        '2:38: queues.q.list: expected a key for this type, found "list", which is for type redis']),
+    "a store's queue with a URL": ("queues:\n  q: { type: store, url: redis://h }\n" + DEPLOYERS, [
+        '2:21: queues.q.url: expected a key for this type, found "url", which is for type redis or sqs']),
+    "a deployer type that is none": (QUEUES + "deployers:\n  d: { type: proces, command: [a] }\n", [
+        '4:14: deployers.d.type: expected ecs or process, found "proces"; did you mean "process"?']),
+    "keys of another type": (QUEUES + "deployers:\n  d: { type: process, command: [a], cluster: c }\n"
+                             "  e: { type: ecs, task_definition: t, container: c, nice: 5 }\n", [
+        '4:37: deployers.d.cluster: expected a key for this type, found "cluster", which is for type ecs',
+        '5:53: deployers.e.nice: expected a key for this type, found "nice", which is for type process']),
+    "a local command without one": (QUEUES + "deployers:\n  d: { type: process }\n", [
+        "4:6: deployers.d.command: expected command or commands, or allow.command, found none"]),
+    "a local command twice": (QUEUES + "deployers:\n  d: { type: process, command: [a], commands: [b] }\n", [
+        "4:47: deployers.d.commands: expected command or commands, found both"]),
+    "a local command's odd values": (QUEUES + """deployers:
+  d:
+    type: process
+    command: [ "" ]
+    umask: "888"
+    directory: srv/x
+    dotenv: a/../b
+    user: no-such-user-here
+    limits: { cpu: 1500ms, log: 1 }
+    stages: { s: {}, t: { environment: { GANTRY_RESULT: x } } }
+    cgroup: sometimes
+""", [
+        "6:14: deployers.d.command: expected a program first, found an empty text",
+        '7:12: deployers.d.umask: expected an octal mask from 0 to 777, found "888"',
+        '8:16: deployers.d.directory: expected an absolute path, found "srv/x"',
+        '9:13: deployers.d.dotenv: expected a path without "..", found "a/../b"',
+        '10:11: deployers.d.user: expected a user of this host, found "no-such-user-here"',
+        '11:20: deployers.d.limits.cpu: expected whole seconds, as the kernel takes them, found "1500ms"',
+        '11:33: deployers.d.limits.log: expected a size from 1KiB to 16GiB, found "1"',
+        "12:18: deployers.d.stages.s: expected refs or environment, found neither",
+        '12:57: deployers.d.stages.t.environment.GANTRY_RESULT: expected a name that gantry does not set itself, found '
+        '"GANTRY_RESULT"',
+        '13:13: deployers.d.cgroup: expected none or auto, or an absolute path of at most 2000 bytes, found '
+        '"sometimes"']),
     "a misspelt queue type": ("queues:\n  q: { type: sqss, url: http://h/a/q }\n" + DEPLOYERS, [
-        '2:14: queues.q.type: expected sqs, found "sqss"; did you mean "sqs"?']),
+        '2:14: queues.q.type: expected sqs, redis or store, found "sqss"; did you mean "sqs"?']),
     "a queue without type and URL": ("queues:\n  q: {}\n" + DEPLOYERS, [
-        "2:6: queues.q.type: expected sqs, found nothing",
-        f"2:6: queues.q.url: {URL} nothing"]),
+        "2:6: queues.q.type: expected sqs, redis or store, found nothing"]),
     "a queue's URL of another scheme": ("queues:\n  q: { type: sqs, url: ftp://h/q }\n" + DEPLOYERS, [
         f'2:24: queues.q.url: {URL} "ftp://h/q"']),
     "a queue's URL without a queue": ("queues:\n  q: { type: sqs, url: https://example.com/ }\n" + DEPLOYERS, [
@@ -146,6 +186,10 @@ BAD = {
         '2:49: queues.q.wait_time: expected whole seconds, as SQS takes them, found "1500ms"']),
     "a deployer that is not there": (queue("default_deployer: dd"), [
         '2:56: queues.q.default_deployer: expected a name under deployers, found "dd"; did you mean "d"?']),
+    "an events queue that is not there": ("ecs: { events: qq }\n" + GOOD, [
+        '1:16: ecs.events: expected a name under queues, found "qq"; did you mean "q"?']),
+    "an events queue that EventBridge cannot feed": ("ecs: { events: l }\nqueues: { l: { type: store } }\n" + DEPLOYERS, [
+        '1:16: ecs.events: expected a queue of type sqs, found "l", which is none']),
     "a body without project and deployer": (queue('body: { stage: "{{ body }}" }'), [
         "2:6: queues.q.default_deployer: expected a deployer here or in body, found nothing",
         "2:44: queues.q.body: expected at least project, found none"]),
@@ -208,9 +252,53 @@ BAD = {
     "a sink without a place": (GOOD + 'errors: [ { type: redis, url: "redis://h" } ]\n', [
         "5:11: errors.0.channel: expected a channel, a list or both, found neither"]),
     "a sink of an unknown type": (GOOD + 'errors: [ { type: webhook, url: "http://h" } ]\n', [
-        '5:19: errors.0.type: expected redis, found "webhook"',
-        "5:33: errors.0.url: expected a URL that starts with redis://, rediss:// or unix:///, "
-        'found "http://h"']),
+        '5:19: errors.0.type: expected redis, found "webhook"']),
+    "nothing to listen on": ("api: { listen: [] }\n" + GOOD, [
+        "1:16: api.listen: expected at least one address, found none"]),
+    "addresses that are none": (
+        'api: { listen: [ "localhost:80", "127.0.0.1", "[::1:80", "1.2.3.4:65536", "unix:api.sock", ":80" ] }\n' + GOOD, [
+            f'1:{column}: api.listen.{number}: {ADDRESS} "{found}"' for number, column, found in (
+                (0, 18, "localhost:80"), (1, 34, "127.0.0.1"), (2, 47, "[::1:80"), (3, 58, "1.2.3.4:65536"),
+                (4, 75, "unix:api.sock"), (5, 92, ":80"))]),
+    "one address twice": ('api: { listen: [ "[::1]:80", "[0:0::1]:080" ] }\n' + GOOD, [
+        "1:30: api.listen.1: expected each address once, found it again"]),
+    "more addresses than one process accepts from": (
+        f"api: {{ listen: [ {', '.join(f'127.0.0.1:{8000 + i}' for i in range(17))} ] }}\n" + GOOD, [
+            "1:16: api.listen: expected at most 16, found 17"]),
+    "a token without anything": ("api: { tokens: [ {} ] }\n" + GOOD, [
+        "1:18: api.tokens.0.name: expected a line of text of at most 64 bytes, found nothing",
+        "1:18: api.tokens.0.token: expected a line of text of at most 512 bytes, found nothing"]),
+    "a token that can be guessed": ("api: { tokens: [ { name: ci, token: hunter2 } ] }\n" + GOOD, [
+        "1:37: api.tokens.0.token: expected at least 16 characters, found 7"]),
+    "tokens that are not told apart": (
+        f"api: {{ tokens: [ {{ name: a, token: {'x' * 16} }}, {{ name: a, token: {'x' * 16} }} ] }}\n" + GOOD, [
+            '1:64: api.tokens.1.name: expected each name once, found "a" again',
+            '1:74: api.tokens.1.token: expected each token once, found that of "a" again']),
+    "powers that there are not": (
+        f"api: {{ tokens: [ {{ name: a, token: {'x' * 16}, may: [submit, write], rate: 0.5 }} ] }}\n" + GOOD, [
+            '1:68: api.tokens.0.may.1: expected submit, read or admin, found "write"',
+            "1:82: api.tokens.0.rate: expected a whole number from 1 to 100000, or 0 (no limit), "
+            'found "0.5"']),
+    "a token that is good for nothing": (
+        f"api: {{ tokens: [ {{ name: a, token: {'x' * 16}, may: [], projects: [] }} ] }}\n" + GOOD, [
+            "1:59: api.tokens.0.may: expected at least one of submit, read and admin, found none",
+            "1:73: api.tokens.0.projects: expected at least one glob, found none"]),
+    "queues and deployers of the API that are not there": (
+        "api: { queue: p, deploy: { queue: qq, deployer: dd } }\n" + GOOD, [
+            '1:15: api.queue: expected a name under queues, found "p"; did you mean "q"?',
+            '1:35: api.deploy.queue: expected a name under queues, found "qq"; did you mean "q"?',
+            '1:49: api.deploy.deployer: expected a name under deployers, found "dd"; did you mean "d"?']),
+    "a certificate without its key": ("api: { tls: { certificate: /c.pem } }\n" + GOOD, [
+        "1:13: api.tls.key: expected a key beside certificate, found nothing"]),
+    "a key without its certificate": ("api: { tls: { key: /k.pem } }\n" + GOOD, [
+        "1:13: api.tls.certificate: expected a certificate beside key, found nothing"]),
+    "sizes that are none": ("api: { body_limit: 10, connections: 0, idle_timeout: 0, log_retention: 14 }\n" + GOOD, [
+        '1:20: api.body_limit: expected a size from 1KiB to 16MiB, found "10"',
+        '1:37: api.connections: expected a whole number from 1 to 100000, found "0"',
+        '1:54: api.idle_timeout: expected a duration from 1s to 1h, found "0"',
+        '1:72: api.log_retention: expected a duration from 1m to 366d, found "14"']),
+    "a text for the API": ("api: on\n" + GOOD, [
+        '1:6: api: expected a section of keys, found "on"']),
     "an access key alone": (GOOD + "aws: { access_key: A }\n", [
         "5:6: aws.secret_key: expected a secret_key beside access_key, found nothing"]),
     "a secret key alone": (GOOD + "aws: { secret_key: hunter2 }\n", [
@@ -303,16 +391,38 @@ def test_good_configuration_is_ok_and_silent(tmp_path):
 
 
 def test_defaults_are_those_of_the_manual(tmp_path):
-    values = canonical(tmp_path, GOOD)
+    good = GOOD.replace("queues:\n", "queues:\n  red: { type: redis, url: redis://h, list: l }\n", 1)
+    values = canonical(tmp_path, good + "  p: { type: process, command: [a] }\n")
     state, run = directories(values)
     manual = (SOURCE / "man/gantry.yaml.5").read_text()
     documented = dict(re.findall(r'^\.It Cm (\S+) :.* Pq default "(.*)"$', manual, re.M))
     assert len(documented) > 25
     for key, default in documented.items():
-        if key.startswith("errors."):
+        if key.startswith(("errors.", "api.")):
             continue
-        path = key.replace("queues.NAME", "queues.q").replace("deployers.NAME", "deployers.d")
-        assert values[path] == default.replace("$STATE", state).replace("$RUN", run)
+        paths = [key.replace("queues.NAME", queue).replace("deployers.NAME", deployer)
+                 for queue in ("queues.q", "queues.red") for deployer in ("deployers.d", "deployers.p")]
+        given = {values[path] for path in paths if path in values}
+        assert given == {default.replace("$STATE", state).replace("$RUN", run)}, key
+
+
+@pytest.mark.parametrize("section", ["api:\n", "api: {}\n"])
+def test_api_is_there_when_its_section_is(tmp_path, section):
+    assert not [key for key in canonical(tmp_path, GOOD) if key.startswith("api")]
+    values = canonical(tmp_path, section + GOOD)
+    assert {key: value for key, value in values.items() if key.startswith("api.")} == {
+        "api.listen.0": "127.0.0.1:7777", "api.listen.1": f"unix:{directories(values)[1]}/api.sock",
+        "api.body_limit": "1MiB", "api.idle_timeout": "1m", "api.connections": "1000", "api.log_retention": "14d"}
+    values = canonical(tmp_path, f"api: {{ tokens: [ {{ name: a, token: {'x' * 16} }} ] }}\n" + GOOD)
+    assert {key: value for key, value in values.items() if key.startswith("api.tokens")} == {
+        "api.tokens.0.name": "a", "api.tokens.0.token": "x" * 16, "api.tokens.0.may.0": "submit",
+        "api.tokens.0.may.1": "read", "api.tokens.0.projects.0": "*", "api.tokens.0.rate": "50"}
+
+
+def test_paths_of_the_api_may_be_relative_to_the_file(tmp_path):
+    values = canonical(tmp_path, "api: { tls: { certificate: c.pem, key: /k.pem } }\n" + GOOD)
+    assert values["api.tls.certificate"].endswith("/c.pem") and values["api.tls.certificate"].startswith("/")
+    assert values["api.tls.key"] == "/k.pem"
 
 
 def directories(values):
@@ -341,18 +451,44 @@ def test_ordinary_user_has_directories_of_his_own(tmp_path):
     assert directories(values) == ("/home/x/.local/state/gantry", "/run/user/7/gantry")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize("user, verdict", [("nobody", 0), ("root", 1)])
+def test_user_of_a_command_is_one_that_gantryd_may_become(tmp_path, user, verdict):
+    text = QUEUES + f"deployers:\n  d: {{ type: process, command: [a], user: {user} }}\n"
+    assert check(tmp_path, text).returncode == 0
+    nobody = pwd.getpwnam("nobody")
+    done = subprocess.run([CHECK, "/dev/fd/0"], stdin=open(tmp_path / "gantry.yaml"), user=nobody.pw_uid, group=nobody.pw_gid,
+                          extra_groups=[], capture_output=True, text=True, timeout=60, cwd="/", env={"HOME": "/home/x"})
+    assert done.returncode == verdict, done.stderr
+    if verdict == 1:
+        assert done.stderr == ("/dev/fd/0:4:43: deployers.d.user: expected gantryd's own user, or a gantryd that is root or has "
+                               'kept CAP_SETUID and CAP_SETGID, found "root"\n')
+
+
 def test_every_key_is_read(tmp_path):
     text = """
 supervisor: { workers: 2, user: gantry, pid_file: /p, control_socket: /c, ready_timeout: 2s, drain_timeout: 0,
-  watchdog: 0, probation: 0, old_generations: 1, restart_delay: 1s, restart_delay_max: 1m }
+  lease: 3s, watchdog: 0, probation: 0, old_generations: 1, restart_delay: 1s, restart_delay_max: 1m, state_dir: /s }
 log: { level: debug, format: json, to: /var/log/g.log }
 store: "memory:"
 aws: { region: eu-west-1, profile: p, endpoint_url: "http://e", sqs_endpoint_url: "http://s",
   ecs_endpoint_url: "https://c", access_key: A, secret_key: B, session_token: C }
+ecs: { events: two }
+api:
+  listen: ["0.0.0.0:80", "[::]:80", "unix:/run/x.sock"]
+  tokens: [ { name: ci, token: 0123456789abcdef, may: [admin], projects: ["web-*"], rate: 0 } ]
+  queue: one
+  deploy: { queue: two, deployer: d }
+  tls: { certificate: c.pem, key: k.pem }
+  body_limit: 64KiB
+  idle_timeout: 5s
+  connections: 10
+  log_retention: 1h
 queues:
   one: { type: sqs, url: "https://sqs.eu-west-1.amazonaws.com/123456789012/a-b_c.fifo", visibility_timeout: 12h,
     wait_time: 0, delete_linger: 0, max_in_flight: 10000, default_deployer: d, malformed: dead_letter, unwrap: sns }
   two: { type: sqs, url: "http://127.0.0.1:4566/000000000000/q", body: { project: "{{ body }}", deployer: d } }
+  red: { type: redis, url: "rediss://u:p@h:1/2", list: "a b", pop: left }
 deployers:
   d: { type: ecs, cluster: c, task_definition: "t:3", container: app, capacity_providers: [A, B],
     platform_version: "1.4.0", group: g, cpu: 256, memory: 0.5 GB, task_role: r, execution_role: x,
@@ -362,6 +498,10 @@ deployers:
     allow: { environment: ["A_*"], command: true, directory: ["/srv/*"], notify: true },
     timeout: 0, attempts: 10, lock: { key: "x/{{ stage }}", policy: parallel } }
   e: { type: ecs, task_definition: t, container: c, launch_type: EC2 }
+  p: { type: process, commands: ["make {{ ref }}"], directory: "/srv/{{ project }}", user: root, umask: "027",
+    kill_after: 1m, nice: 19, parallel: 0, pass_environment: [LANG, TZ], dotenv: .env, require_last: ["make *"],
+    limits: { cpu: 10s, memory: 1GiB, file_size: 0, core: 1MiB, files: 100, processes: 50, log: 1MiB }, cgroup: auto,
+    stages: { production: { refs: ["refs/tags/*"], environment: { A: "{{ stage }}" } } } }
 errors:
   - { type: redis, url: "rediss://u:p@h:1/2", channel: a:b, list: c, keep: 1 }
   - { type: redis, url: "unix:///run/redis.sock", list: c }
@@ -370,6 +510,8 @@ errors:
     assert values["queues.one.visibility_timeout"] == "12h"
     assert values["queues.one.wait_time"] == "0ms"
     assert values["queues.two.body.project"] == "{{ body }}"
+    assert values["queues.red.url"] == "rediss://u:p@h:1/2"
+    assert values["queues.red.pop"] == "left"
     assert values["deployers.d.cpu"] == "256"
     assert values["deployers.d.memory"] == "0.5 GB"
     assert values["deployers.d.command.0"] == ""
@@ -378,10 +520,11 @@ errors:
     assert values["deployers.d.tags.k.1"] == "{{ ref }}"
     assert values["deployers.d.allow.directory.0"] == "/srv/*"
     assert values["errors.1.url"] == "unix:///run/redis.sock"
-    documented = {key.replace("queues.NAME", "queues.one").replace("deployers.NAME", "deployers.d")
-                  .replace("errors.N", "errors.0") for key in manual_keys()}
-    missing = {key for key in documented if not any(value == key or value.startswith(key + ".") for value in values)}
-    assert missing == {"env_file", "queues.one.body", "deployers.d.launch_type"}
+    assert values["deployers.p.stages.production.environment.A"] == "{{ stage }}"
+    named = {re.sub(r"^queues\.\w+|^deployers\.\w+", lambda found: found[0].split(".")[0] + ".NAME", path) for path in values}
+    named = {re.sub(r"stages\.\w+", "stages.NAME", re.sub(r"^(errors|api\.tokens)\.\d", r"\1.N", path)) for path in named}
+    missing = {key for key in manual_keys() if not any(path == key or path.startswith(key + ".") for path in named)}
+    assert missing == {"env_file"}
 
 
 def test_null_and_empty_variables_are_not_given(tmp_path):
@@ -504,6 +647,8 @@ LEAKS = [
     f"errors: [ {{ type: redis, url: \"http://:{SECRET}@h\", list: l }} ]\n",
     f"errors: [ {{ type: redis, url: \"redis://:{SECRET}@h\" }} ]\n",
     f"errors: [ {{ type: redis, url: \"{SECRET}@\", list: l }} ]\n",
+    f"api: {{ tokens: [ {{ name: a, token: {SECRET} }}, {{ name: a, token: {SECRET} }} ] }}\n",
+    f"api: {{ tokens: [ {{ token: \"{SECRET * 100}\" }}, {{ name: a, token: [{SECRET}] }} ] }}\n",
     f"aws: {{ access_key: A, secret_key: !!str {SECRET} }}\n",
     f"aws: {{ access_key: A, secret_key: &x {SECRET} }}\n",
     f"aws:\n  secret_key: {SECRET}\n  secret_key: {SECRET}\n",
@@ -682,17 +827,17 @@ def test_manual_is_sound_mdoc():
 def manual_examples():
     manual = (SOURCE / "man/gantry.yaml.5").read_text()
     for example in re.findall(r"^\.Bd -literal -offset indent\n(.*?)^\.Ed$", manual, re.M | re.S):
-        if re.match(r"(queues|deployers|aws):", example):
+        if re.match(r"(queues|deployers|aws|api):", example):
             yield example
 
 
 @pytest.mark.parametrize("example", manual_examples())
 def test_examples_of_the_manual_are_accepted(tmp_path, example):
-    for name in "git.token", "aws.secret":
-        (tmp_path / name).write_text("x\n")
+    for number, name in enumerate(("git.token", "aws.secret", "ci.token", "dashboard.token")):
+        (tmp_path / name).write_text(f"{number}-{'x' * 16}\n")
     text = example
     if "queues:" not in text:
-        text += QUEUES
+        text += QUEUES.replace("  q:", "  deployer:")
     if "deployers:" not in text:
         text += DEPLOYERS.replace("  d:", "  site:")
     done = check(tmp_path, text, environment={

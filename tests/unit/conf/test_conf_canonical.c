@@ -31,7 +31,8 @@ static void *with_defaults(const struct conf_row *rows, void *section)
 		if (rows->def != NULL) {
 			char *def = conf_paths_expand(&paths, rows->def);
 
-			assert_true(conf_value_parse(rows, def, conf_field(rows, section)));
+			assert_true(rows->kind == CONF_TEXTS ? conf_texts_parse(rows, def, conf_field(rows, section)) :
+				conf_value_parse(rows, def, conf_field(rows, section)));
 			free(def);
 		}
 	}
@@ -43,6 +44,19 @@ static void *element(const char *key, struct conf *conf, const char *name)
 	const struct conf_row *row = conf_row_at(key);
 
 	return with_defaults(row->rows, conf_element_add(row, conf, name));
+}
+
+static struct conf_api *with_api(struct conf *conf)
+{
+	const struct conf_row *row = conf_row_at("api");
+	struct conf_api *api = with_defaults(row->rows, conf_option(row, conf, true));
+	const struct conf_row *tokens = conf_row_at("api.tokens");
+	struct conf_token *token = with_defaults(tokens->rows, conf_element_add(tokens, api, NULL));
+
+	set("api.tokens.name", "ci", token);
+	set("api.tokens.token", "hunter2\\hunter2 ", token);
+	set("api.body_limit", "64KiB", api);
+	return api;
 }
 
 /* A configuration with something of every kind, awkward texts included. */
@@ -121,6 +135,67 @@ static void test_reads_what_it_writes(void **state)
 	free(again);
 	conf_destroy(conf);
 	conf_destroy(back);
+}
+
+static void test_type_decides_which_rows_there_are(void **state)
+{
+	struct conf *conf = with_defaults(conf_schema, xnew(struct conf)), *back;
+	struct conf_deployer *deployer = element("deployers", conf, "shell");
+	struct conf_stage *stage;
+	struct error err = { 0 };
+	char *text;
+
+	(void)state;
+	set("deployers.type", "process", deployer);
+	set("deployers.limits.log", "1MiB", &deployer->process.limits);
+	stage = conf_element_add(conf_row_at("deployers.stages"), deployer, "production");
+	texts_add(&stage->refs, "refs/tags/*");
+	pairs_set(&stage->environment, "A", "{{ stage }}");
+	text = canonical(conf, false);
+	assert_null(strstr(text, "deployers.shell.cluster"));
+	assert_non_null(strstr(text, "deployers.shell.umask\t022\n"));
+	back = conf_canonical_read(text, strlen(text), &err);
+	assert_non_null(back);
+	deployer = &back->deployers[0];
+	assert_int_equal(deployer->type, CONF_DEPLOYER_PROCESS);
+	assert_int_equal(deployer->process.limits.log_bytes, 1 << 20);
+	assert_int_equal(deployer->process.stage_count, 1);
+	assert_string_equal(deployer->process.stages[0].name, "production");
+	assert_string_equal(deployer->process.stages[0].refs.at[0], "refs/tags/*");
+	assert_string_equal(pairs_find(&deployer->process.stages[0].environment, "A"), "{{ stage }}");
+	free(text);
+	conf_destroy(conf);
+	conf_destroy(back);
+}
+
+static void test_option_is_there_or_not(void **state)
+{
+	struct conf *conf = sample(), *back;
+	char *without = canonical(conf, false), *with, *masked;
+	struct error err = { 0 };
+
+	(void)state;
+	back = conf_canonical_read(without, strlen(without), &err);
+	assert_non_null(back);
+	assert_null(back->api);
+	conf_destroy(back);
+	with_api(conf);
+	with = canonical(conf, false);
+	back = conf_canonical_read(with, strlen(with), &err);
+	assert_non_null(back);
+	assert_int_equal(back->api->listen.count, 2);
+	assert_string_equal(back->api->listen.at[1], "unix:/run/api.sock");
+	assert_int_equal(back->api->token_count, 1);
+	assert_string_equal(back->api->tokens[0].token, "hunter2\\hunter2 ");
+	assert_string_equal(back->api->tokens[0].projects.at[0], "*");
+	assert_int_equal(back->api->body_limit_bytes, 65536);
+	masked = canonical(conf, true);
+	assert_non_null(strstr(masked, "api.tokens.0.token\t********\n"));
+	conf_destroy(back);
+	conf_destroy(conf);
+	free(without);
+	free(with);
+	free(masked);
 }
 
 static void test_reads_from_a_descriptor(void **state)
@@ -282,6 +357,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reads_what_it_writes),
+		cmocka_unit_test(test_type_decides_which_rows_there_are),
+		cmocka_unit_test(test_option_is_there_or_not),
 		cmocka_unit_test(test_reads_from_a_descriptor),
 		cmocka_unit_test(test_masked_form_holds_no_secret),
 		cmocka_unit_test(test_cut_text_is_refused),

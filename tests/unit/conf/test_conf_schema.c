@@ -22,6 +22,21 @@ static void each_row(const struct conf_row *rows, row_fn *fn)
 	}
 }
 
+static void check_default_texts(const struct conf_row *row)
+{
+	struct texts texts = { 0 };
+	struct buf text;
+
+	buf_init(&text, 1024);
+	assert_true(conf_texts_parse(row, row->def, &texts));
+	for (size_t i = 0; i < texts.count; i++)
+		buf_printf(&text, "%s%s", i > 0 ? ", " : "", texts.at[i]);
+	assert_string_equal(buf_text(&text), row->def);
+	assert_in_range(texts.count, 1, row->max);
+	buf_finish(&text);
+	texts_finish(&texts);
+}
+
 static void check_default(const struct conf_row *row)
 {
 	static const struct conf_paths paths = { .state = (char *)"/state dir", .run = (char *)"/run dir" };
@@ -31,6 +46,10 @@ static void check_default(const struct conf_row *row)
 
 	if (row->def == NULL)
 		return;
+	if (row->kind == CONF_TEXTS) {
+		check_default_texts(row);
+		return;
+	}
 	def = conf_paths_expand(&paths, row->def);
 	buf_init(&text, 1024);
 	assert_true(conf_kind_is_scalar(row->kind));
@@ -57,7 +76,7 @@ static void check_row(const struct conf_row *row)
 		fail_msg("%s has no sentence", row->key);
 	if (row->required && row->def != NULL)
 		fail_msg("%s is required and has a default", row->key);
-	if ((row->kind == CONF_UINT || row->kind == CONF_DURATION) && row->min >= row->max)
+	if ((row->kind == CONF_UINT || row->kind == CONF_DURATION || row->kind == CONF_SIZE) && row->min >= row->max)
 		fail_msg("%s has no bounds", row->key);
 	if ((row->kind == CONF_TEXTS || row->kind == CONF_TEMPLATES || row->kind == CONF_TEMPLATE_PAIRS) && row->max == 0)
 		fail_msg("%s has no limit", row->key);
