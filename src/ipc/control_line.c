@@ -168,8 +168,8 @@ bool control_line_parse(struct control_line *line, const char *text, size_t size
 	char *at;
 
 	*line = (struct control_line){ .count = 0 };
-	if (size > LIMIT_CONTROL_LINE_BYTES) {
-		error_set(err, ERROR_INVALID, "a line has at most %d bytes", LIMIT_CONTROL_LINE_BYTES);
+	if (size > LIMIT_CONTROL_RECORD_BYTES) {
+		error_set(err, ERROR_INVALID, "a line has at most %d bytes", LIMIT_CONTROL_RECORD_BYTES);
 		return false;
 	}
 	if (!only_text(text, size)) {

@@ -6,14 +6,17 @@
  *      > status
  *      < daemon state=running generation=3 pid=812 version=0.1.0 uptime_s=52 ...
  *      < reload verdict=committed reason=""
- *      < worker pid=813 generation=3 slot=0 state=active held=4 running=4 ...
- *      < queue name=deployer pid=813 held=4 receiving=1 ...
+ *      < worker role=worker pid=813 generation=3 slot=0 state=active held=4 running=4 ...
+ *      < queue name=deployer generation=3 workers=4 held=4 receiving=1 ...
  *      < end status=0
  *
  * A data line is a record's name and key=value words; a value with blanks, quotes or control
  * characters is quoted with backslash escapes.  The end line carries gantryctl's exit status and,
  * when that is not 0, why="...".  Requests: status, reload [wait=0|1], upgrade [wait=0|1], stop,
- * quit, workers count=N|+1|-1, reopen, version. */
+ * quit, workers count=N|+1|-1, reopen, hint, version.
+ *
+ * hint says that the store was changed by whoever asks (a job submitted, cancelled, retried, unlocked):
+ * the workers look at once instead of at their next sweep.  It is answered before they have. */
 #ifndef IPC_CONTROL_LINE_H
 #define IPC_CONTROL_LINE_H
 
@@ -24,8 +27,10 @@
 #include "base/error.h"
 
 enum {
-	LIMIT_CONTROL_LINE_BYTES = 4096,
-	LIMIT_CONTROL_REPLY_BYTES = 1 << 20,
+	LIMIT_CONTROL_LINE_BYTES = 4096,        /* a request */
+	/* A record: a text may be long, and each of its characters be escaped with three others. */
+	LIMIT_CONTROL_RECORD_BYTES = 64 << 10,
+	LIMIT_CONTROL_REPLY_BYTES = 16 << 20,   /* 512 workers, in some generations, with a line each */
 	LIMIT_CONTROL_WORDS = 32,
 	LIMIT_CONTROL_CLIENTS = 16,
 	CONTROL_IDLE_S = 5,             /* a client that says nothing is closed */

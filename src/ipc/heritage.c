@@ -10,6 +10,17 @@
 
 #include "base/descriptor.h"
 
+static const char *const names[ROLES] = {
+	[ROLE_WORKER] = "worker",
+	[ROLE_CHECK] = "check",
+	[ROLE_API] = "api",
+};
+
+const char *role_name(enum role role)
+{
+	return role < ROLES ? names[role] : "unknown";
+}
+
 int heritage_write(const struct heritage *heritage, struct error *err)
 {
 	struct heritage copy = *heritage;
@@ -52,6 +63,15 @@ static bool keep(int fd, const char *what, struct error *err)
 	return false;
 }
 
+static bool keep_listeners(const struct heritage *heritage, struct error *err)
+{
+	for (size_t i = 0; i < HERITAGE_LISTENERS && heritage->listener_fds[i] >= 0; i++) {
+		if (!keep(heritage->listener_fds[i], "listener", err))
+			return false;
+	}
+	return true;
+}
+
 bool heritage_read(struct heritage *heritage, struct error *err)
 {
 	if (!read_whole(heritage, err))
@@ -62,5 +82,6 @@ bool heritage_read(struct heritage *heritage, struct error *err)
 		return false;
 	}
 	return keep(heritage->channel_fd, "channel", err) && keep(heritage->config_fd, "configuration", err) &&
-		keep(heritage->log_fd, "log", err);
+		keep(heritage->log_fd, "log", err) && keep(heritage->in_hand_fd, "shared memory", err) &&
+		keep(heritage->shim_fd, "gantry-shim", err) && keep_listeners(heritage, err);
 }

@@ -18,6 +18,7 @@ static const char *const names[REPORT_KINDS] = {
 	[REPORT_QUEUE] = "queue",
 	[REPORT_RELEASED] = "released",
 	[REPORT_WAKE] = "wake",
+	[REPORT_HINT] = "hint",
 	[REPORT_EMPTY] = "empty",
 	[REPORT_GO] = "go",
 	[REPORT_DRAIN] = "drain",
@@ -28,6 +29,7 @@ static const char *const names[REPORT_KINDS] = {
 	[REPORT_ADOPT] = "adopt",
 	[REPORT_SWEEP] = "sweep",
 	[REPORT_ORPHANS] = "orphans",
+	[REPORT_CRASHED_ON] = "crashed_on",
 };
 
 union passed {

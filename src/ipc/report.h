@@ -39,6 +39,10 @@ enum report_kind {
 	REPORT_ADOPT,           /* there may be jobs that nobody owns */
 	REPORT_SWEEP,           /* one of your jobs may have been granted its lock */
 	REPORT_ORPHANS,         /* the worker in name is dead, how is in text: record it, disown it, adopt */
+	/* of either, and later: a child that lives through an upgrade has to mean the same by each number as
+	 * the master after it */
+	REPORT_HINT,            /* api: a job was submitted, cancelled or retried: all workers adopt and sweep */
+	REPORT_CRASHED_ON,      /* master: follows ORPHANS when it died by its own fault; text: what it had in hand */
 	REPORT_KINDS
 };
 

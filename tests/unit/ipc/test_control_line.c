@@ -95,15 +95,15 @@ static void test_bad_lines_are_refused(void **state)
 
 static void test_limits(void **state)
 {
-	char text[LIMIT_CONTROL_LINE_BYTES + 1];
+	static char text[LIMIT_CONTROL_RECORD_BYTES + 1];
 	struct control_line line;
 	struct buf words;
 
 	(void)state;
 	memset(text, 'n', sizeof(text));
-	assert_true(control_line_parse(&line, text, LIMIT_CONTROL_LINE_BYTES, NULL));
+	assert_true(control_line_parse(&line, text, LIMIT_CONTROL_RECORD_BYTES, NULL));
 	control_line_finish(&line);
-	assert_false(control_line_parse(&line, text, LIMIT_CONTROL_LINE_BYTES + 1, NULL));
+	assert_false(control_line_parse(&line, text, LIMIT_CONTROL_RECORD_BYTES + 1, NULL));
 
 	buf_init(&words, LIMIT_CONTROL_LINE_BYTES);
 	control_line_begin(&words, "x");

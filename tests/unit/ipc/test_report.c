@@ -177,6 +177,19 @@ static void test_every_kind_has_a_name(void **state)
 	assert_string_equal(report_kind_name(REPORT_KINDS), "unknown");
 }
 
+/* An upgraded master speaks with children of the program before it, which know no other numbers. */
+static void test_kinds_keep_their_numbers(void **state)
+{
+	static const char *const names[] = {
+		"hello", "ready", "refused", "alive", "queue", "released", "wake", "empty", "go", "drain", "release",
+		"exit", "reopen", "ping", "adopt", "sweep", "orphans",
+	};
+
+	(void)state;
+	for (size_t kind = 0; kind < sizeof(names) / sizeof(names[0]); kind++)
+		assert_string_equal(report_kind_name((enum report_kind)kind), names[kind]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +202,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_last_words_are_heard_from_one_that_left_ours_unread, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_closed_channel_is_the_end, set_up, tear_down),
 		cmocka_unit_test(test_every_kind_has_a_name),
+		cmocka_unit_test(test_kinds_keep_their_numbers),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
