@@ -80,7 +80,7 @@ void store_close(struct store *store)
 		store->ops->close(store);
 }
 
-static void submit(struct store *store, struct store_call *call)
+void store_submit(struct store *store, struct store_call *call)
 {
 	if (store->read_only || store->loop == NULL || store->owner == NULL)
 		panic("store: call %d on a store that was opened for reading", (int)call->kind);
@@ -90,7 +90,7 @@ static void submit(struct store *store, struct store_call *call)
 static void submit_plain(struct store *store, struct store_call *call, store_done_fn *done)
 {
 	call->done.plain = done;
-	submit(store, call);
+	store_submit(store, call);
 }
 
 void store_renew(struct store *store, store_done_fn *done, void *arg)
@@ -104,7 +104,7 @@ void store_disown(struct store *store, const char *owner, store_count_fn *done, 
 
 	call->done.count = done;
 	call->owner = xstrdup(owner);
-	submit(store, call);
+	store_submit(store, call);
 }
 
 void store_adopt(struct store *store, size_t max, store_jobs_fn *done, void *arg)
@@ -113,7 +113,7 @@ void store_adopt(struct store *store, size_t max, store_jobs_fn *done, void *arg
 
 	call->done.jobs = done;
 	call->max = max;
-	submit(store, call);
+	store_submit(store, call);
 }
 
 void store_admit(struct store *store, struct store_admission *batch, size_t count, store_done_fn *done, void *arg)
@@ -133,6 +133,8 @@ static struct job *copy_for_write(const struct job *job)
 	copy->id = xstrdup(job->id);
 	copy->fence = job->fence;
 	copy->not_before_ms = job->not_before_ms;
+	copy->failures = job->failures;
+	copy->losses = job->losses;
 	copy->attempt = job->attempt;
 	copy->attempt.token = xstrdup(job->attempt.token);
 	copy->attempt.request = NULL;
@@ -172,9 +174,13 @@ void store_retry(struct store *store, const struct job *job, store_done_fn *done
 	submit_plain(store, call, done);
 }
 
-void store_cancelling(struct store *store, const struct job *job, store_done_fn *done, void *arg)
+void store_note_wait(struct store *store, const struct job *job, store_done_fn *done, void *arg)
 {
-	submit_plain(store, call_about(CALL_CANCELLING, job, arg), done);
+	struct store_call *call = call_about(CALL_NOTE_WAIT, job, arg);
+
+	call->given[0]->waits_for = xstrdup(job->waits_for);
+	call->given[0]->next_try_ms = job->next_try_ms;
+	submit_plain(store, call, done);
 }
 
 void store_finish(struct store *store, const struct job *job, const struct job_result *result,
@@ -186,7 +192,7 @@ void store_finish(struct store *store, const struct job *job, const struct job_r
 		panic("store: job %s cannot finish as %s", job->id, job_state_name(result->state));
 	call->result = *result;
 	call->done.finish = done;
-	submit(store, call);
+	store_submit(store, call);
 }
 
 void store_note_messages(struct store *store, const struct job *const *jobs, size_t count,
@@ -215,7 +221,7 @@ void store_sweep(struct store *store, store_sweep_fn *done, void *arg)
 	struct store_call *call = store_call_create(CALL_SWEEP, arg);
 
 	call->done.sweep = done;
-	submit(store, call);
+	store_submit(store, call);
 }
 
 void store_add_fault(struct store *store, const struct store_fault *fault, const char *dedup_key,
@@ -234,7 +240,7 @@ void store_claim_faults(struct store *store, size_t max, store_faults_fn *done, 
 
 	call->done.faults = done;
 	call->max = max;
-	submit(store, call);
+	store_submit(store, call);
 }
 
 void store_faults_published(struct store *store, const int64_t *ids, size_t count, store_done_fn *done, void *arg)

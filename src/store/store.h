@@ -13,6 +13,10 @@
  *      admit ──▶ waiting ──(delay over, earlier of its group finished, key granted)──▶ queued
  *      queued ─intend─▶ launching ─started─▶ running ─finish─▶ final
  *
+ * A key goes to the waiter of the lowest rank: its seq, less a thousand for each point of priority above
+ * the default.  So a point overtakes at most a thousand jobs that were accepted earlier, nobody waits for
+ * ever, and no clock is asked.  Within a message group priority changes nothing.
+ *
  * Callers include this; adapters fill the table in store_impl.h. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -84,23 +88,28 @@ struct store_admission {
 };
 
 /* Admits a received batch in one transaction, in order.  LOCK_LATEST supersedes older waiting jobs
- * of the same deployer and key: those come back as superseded by their owners' sweep.  LOCK_REJECT looks
- * at the key when it is admitted, also with a delay.  job->state and seq are set with every verdict;
- * fence, grant, owner and accepted_ms with NEW, OURS and REJECTED, and for the last reason and detail. */
+ * of the same deployer and key: those come back as superseded by their owners' sweep, their detail names
+ * the successor, and it takes over their rank and, where both have a delay, their earlier not_before_ms.
+ * LOCK_REJECT looks at the key when it is admitted, also with a delay.  job->state and seq are set with
+ * every verdict; fence, grant, owner, accepted_ms and not_before_ms with NEW, OURS and REJECTED, and for the
+ * last reason and detail. */
 void store_admit(struct store *store, struct store_admission *batch, size_t count, store_done_fn *done, void *arg);
 
 /* The moves below fail with ERROR_INVALID, without effect, when the job is in no state for them; one that
- * is made again (a lost completion, a fallback step) is a success.
+ * is made again (a lost completion, a fallback step) is a success.  After a store_cancel() the owner's
+ * store_intend() and store_retry() are such moves: the job is JOB_CANCELLED, or JOB_CANCELLING and to be
+ * ended by store_finish(); the sweep says which.
  * Stores job->attempt (number, step, token, request, intended_ms) before the launch: queued -> launching.
  * The texts are copied during the call, as in all calls below. */
 void store_intend(struct store *store, const struct job *job, store_done_fn *done, void *arg);
 /* Stores job->attempt.handle and started_ms: launching -> running; a cancelling job stays that. */
 void store_started(struct store *store, const struct job *job, store_done_fn *done, void *arg);
 /* The attempt failed (job->reason, for its record) and another is left: back to queued, lock kept.
- * not_before_ms is stored for whoever owns it then; the job does not wait for it in the store. */
+ * not_before_ms and failures are stored for whoever owns it then; the job does not wait for it in the store. */
 void store_retry(struct store *store, const struct job *job, store_done_fn *done, void *arg);
-/* running/launching -> cancelling */
-void store_cancelling(struct store *store, const struct job *job, store_done_fn *done, void *arg);
+/* What it waits for besides its lock (capacity, a rate, a backoff) and when its next try is, for people:
+ * job->waits_for and next_try_ms are stored.  The next move of the job clears them. */
+void store_note_wait(struct store *store, const struct job *job, store_done_fn *done, void *arg);
 
 /* A job that the end of another made ready to launch. */
 struct store_grant {
@@ -119,17 +128,120 @@ void store_note_messages(struct store *store, const struct job *const *jobs, siz
 	store_done_fn *done, void *arg);
 
 /* The slow sweep, and what a hint asks for: grants what has become due, then gives copies of our
- * jobs that are ready to launch, were superseded, or got a newer receipt from another worker since
- * the last sweep.  next_due_ms is the wall time when the next delay ends, 0 for none; a sweep that left
+ * jobs with news since the last sweep; their state says what to do.  Queued: ready to launch.  Cancelling:
+ * to be stopped (said again when somebody asks again).  Cancelled, superseded: ended by others, to be
+ * settled if it is not yet.  Running: store_tell_owner(), look at the task.  Any: a newer receipt from
+ * another worker.  next_due_ms is the steady time when the next delay ends, 0 for none; a sweep that left
  * something over says now. */
 typedef void store_sweep_fn(void *arg, struct job **jobs, size_t count, int64_t next_due_ms, const struct error *err);
 void store_sweep(struct store *store, store_sweep_fn *done, void *arg);
+
+/* -- what people and other processes ask for; the asker need not own the job --------------------- */
+
+enum store_asked {
+	STORE_ASKED_DONE,               /* it is as asked for, also when it was so before */
+	STORE_ASKED_BEGUN,              /* its owner was given the news; it ends soon */
+	STORE_ASKED_REFUSED,            /* not in this state: the record says which */
+	STORE_ASKED_UNKNOWN,            /* there is no such job or key */
+};
+
+struct store_answer {
+	enum store_asked verdict;
+	const char *job_id;             /* the job concerned (store_unlock: the holder), or NULL */
+	const char *owner;              /* whom to hint; NULL: nobody's, adopt */
+	enum job_state state;           /* of the job now */
+	const struct store_grant *grants;       /* jobs that became ready by it */
+	size_t grant_count;
+};
+/* All texts are lent. */
+typedef void store_answer_fn(void *arg, const struct store_answer *answer, const struct error *err);
+
+/* Asks for the end of a job.  by says who asks, for its record ("gantryctl of uid 0").  Nothing launched: it
+ * is JOB_CANCELLED at once (DONE), and its owner, if any, hears of it by its sweep and settles the
+ * message.  Launching or running: JOB_CANCELLING (BEGUN) until its owner has really stopped it.
+ * Finished, cancelled too: REFUSED.  The first who asked stays in the record. */
+void store_cancel(struct store *store, const char *id, const char *by, store_answer_fn *done, void *arg);
+/* A new attempt of a job that is final and settled (else REFUSED): it is accepted anew, at the end of the
+ * order, under its id, without a delay, and nobody's (adopt).  Attempt numbers go on; its own failures and
+ * the crashes of workers count from zero.  Its policy counts as for any newcomer: LOCK_LATEST supersedes who
+ * waits; LOCK_REJECT with the key held changes nothing and is ERROR_REFUSED. */
+void store_retry_finished(struct store *store, const char *id, const char *by, store_answer_fn *done, void *arg);
+/* Frees a lock by ending its holder: as store_cancel() of the holder, with reason "unlocked".  A holder
+ * that is final or missing just loses it (DONE); a free key is DONE, too, of no job. */
+void store_unlock(struct store *store, const char *key, const char *by, store_answer_fn *done, void *arg);
+/* A state change of the job's task was heard of elsewhere: its owner gets the news (BEGUN), and looks at
+ * the task soon.  Nothing is written for a job that is not running, or is the caller's own (DONE). */
+void store_tell_owner(struct store *store, const char *id, store_answer_fn *done, void *arg);
+
+/* -- what crashes workers ---------------------------------------------------------------------- */
+
+/* The worker owner died by its own fault while it had key in hand (a job's id, or queue + "/" + message
+ * id before there is a job).  Counted once per owner. */
+void store_note_crash(struct store *store, const char *key, const char *owner, store_done_fn *done, void *arg);
+/* How many workers it has crashed; kept for days.  Read at once: the table is empty nearly always. */
+bool store_crashes(struct store *store, const char *key, unsigned *count, struct error *err);
+
+/* -- rates shared by all workers ---------------------------------------------------------------- */
+
+/* A token bucket in the store, by the store's clock.  Taken in bulk: a worker asks for what it will use
+ * within an interval, so that the cost is per interval and not per call.  A throttled call halves the
+ * rate once a second at most, down to initial_per_s; without throttles it doubles per second up to max. */
+struct store_rate_ask {
+	const char *bucket;             /* "ecs/<account or access key>/<region>/RunTask" */
+	double initial_per_s, max_per_s, burst;
+	unsigned want;                  /* tokens; 0: only tells of throttles */
+	unsigned throttles;             /* calls that were throttled since the last ask */
+};
+struct store_rate_given {
+	unsigned tokens;                /* 0 to want */
+	double wait_s;                  /* before asking again is worth it; 0: at once */
+	double per_s;                   /* the rate now */
+};
+typedef void store_rate_fn(void *arg, const struct store_rate_given *given, const struct error *err);
+/* Not durable on its own: a lost write of a bucket loses tokens, not jobs. */
+void store_take_rate(struct store *store, const struct store_rate_ask *ask, store_rate_fn *done, void *arg);
+
+/* -- outbox: what is still to be told, and to whom ------------------------------------------------ */
+
+/* One text for one sink.  Given to store_finish() and the other moves by store_say(): what is said before
+ * a move, in the same turn of the loop, is in the move's transaction.  When the move is refused (ERROR_LOST,
+ * ERROR_INVALID) it stays said; the job's next owner, who comes to the same end, says it under the same
+ * dedup_key and so not twice. */
+struct store_delivery {
+	int64_t id;                     /* given by the store */
+	const char *sink;               /* its name in the configuration, or a URL from the message */
+	const char *event;              /* "accepted", "started", "succeeded", ..., "error" */
+	const char *job_id;             /* may be NULL */
+	const char *payload;            /* JSON text, <= LIMIT_DELIVERY_BYTES */
+	int64_t created_ms, next_try_ms;        /* steady clock; 0 in store_say(): now */
+	unsigned tries;
+	const char *error;              /* of the last try; NULL: none failed */
+	bool dead;                      /* given up; "outbox replay" brings it back */
+};
+enum { LIMIT_DELIVERY_BYTES = 256 << 10 };
+
+/* dedup_key (may be NULL): what was said under it before, delivered or not, is not said again, and the call is
+ * a success without effect, for as long as the job is kept.  So it names job, attempt and event, or a job
+ * that is retried could not tell of its second end.  A payload that is too large: ERROR_INVALID. */
+void store_say(struct store *store, const struct store_delivery *deliveries, size_t count, const char *dedup_key,
+	store_done_fn *done, void *arg);
+/* Up to max that are due, the longest due first, claimed for a minute so that two workers do not send the same;
+ * next_due_ms (steady clock, 0: none) is when the next one will be.  Lent. */
+typedef void store_deliveries_fn(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
+	const struct error *err);
+void store_claim_deliveries(struct store *store, size_t max, store_deliveries_fn *done, void *arg);
+/* What became of each: tries, next_try_ms, error and dead are stored; delivered ones (next_try_ms 0 and not
+ * dead) are kept for the record of their job and forgotten with it. */
+void store_note_deliveries(struct store *store, const struct store_delivery *deliveries, size_t count,
+	store_done_fn *done, void *arg);
+/* A dead one (or with id 0 all dead ones) is due again at once, with fresh tries; UNKNOWN: there is none. */
+void store_replay(struct store *store, int64_t id, store_answer_fn *done, void *arg);
 
 /* -- errors that people should see -------------------------------------------------------------- */
 
 struct store_fault {
 	int64_t id;                     /* given by the store */
-	int64_t at_ms;                  /* wall clock */
+	int64_t at_ms;                  /* steady clock */
 	const char *kind;               /* "malformed", "launch_failed", "task_failed", "worker_crashed", ... */
 	const char *job_id;             /* may be NULL, as the next two */
 	const char *project;
@@ -166,6 +278,51 @@ bool store_list(struct store *store, const struct store_filter *filter, struct j
 void store_jobs_free(struct job **jobs, size_t count);
 /* How many jobs are in each state. */
 bool store_count(struct store *store, uint64_t counts[JOB_STATES], struct error *err);
+
+/* A key that is held; a key that is waited for is. */
+struct store_lock {
+	char *key, *holder;             /* holder: a job's id */
+	char *project;                  /* of the holder */
+	int64_t grant;
+	int64_t since_ms;               /* steady clock of the grant; 0: unknown, it was before an upgrade */
+	size_t waiting;
+};
+/* Held keys in order, from after_key (NULL: the first) on; the array is the caller's (store_locks_free). */
+bool store_locks(struct store *store, const char *after_key, size_t max, struct store_lock **locks, size_t *count,
+	struct error *err);
+void store_locks_free(struct store_lock *locks, size_t count);
+
+/* Why a job is where it is. */
+struct store_why {
+	struct job *job;
+	char *holder;                   /* the job that has its key; NULL: nobody, or it is itself */
+	char *holder_project;
+	int64_t holder_since_ms;
+	size_t ahead;                   /* waiting jobs that get the key before it, as things are */
+	char *group_head;               /* the earlier job of its message group that it waits for */
+	size_t group_ahead;
+};
+/* NULL without an error when there is no such job; the caller's (store_why_free). */
+struct store_why *store_why(struct store *store, const char *id, struct error *err);
+void store_why_free(struct store_why *why);
+
+struct store_delivery_filter {
+	const char *job_id;             /* NULL: any */
+	bool open_only;                 /* not delivered yet, the dead included */
+	int64_t after_id;
+	size_t max;
+};
+/* Oldest first, the caller's (store_deliveries_free). */
+bool store_deliveries(struct store *store, const struct store_delivery_filter *filter, struct store_delivery **deliveries,
+	size_t *count, struct error *err);
+void store_deliveries_free(struct store_delivery *deliveries, size_t count);
+
+/* Forgets what ended before older_than_ms (steady clock): jobs that are final, settled and without open
+ * deliveries, with all that is kept of them; faults that were published, and unpublished ones when they are
+ * twice as old; deliveries that are of no job.  At most max in one call, so that none is long; count is how
+ * many went.  Up to max jobs that may not go yet are passed over in a call, and the next one goes on behind
+ * them, so a count of 0 need not be the end.  Keys of locks keep their grants. */
+void store_prune(struct store *store, int64_t older_than_ms, size_t max, store_count_fn *done, void *arg);
 
 /* What the store measured since it was opened. */
 struct store_figures {

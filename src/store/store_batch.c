@@ -89,12 +89,16 @@ void store_batch_take(struct store_batch *batch, struct list *calls)
 {
 	struct store_call *call;
 
-	for (int n = 0; n < LIMIT_BATCH_CALLS; n++) {
+	bool said = false;
+
+	/* What is said is never parted from the call behind it. */
+	for (int n = 0; n < LIMIT_BATCH_CALLS || said; n++) {
 		call = list_first(&batch->waiting, struct store_call, link);
 		if (call == NULL)
 			return;
 		list_remove(&call->link);
 		list_append(calls, &call->link);
+		said = call->kind == CALL_SAY;
 	}
 }
 

@@ -43,6 +43,46 @@ struct store_fault store_fault_copy(const struct store_fault *fault)
 	};
 }
 
+void store_delivery_finish(struct store_delivery *delivery)
+{
+	free((char *)delivery->sink);
+	free((char *)delivery->event);
+	free((char *)delivery->job_id);
+	free((char *)delivery->payload);
+	free((char *)delivery->error);
+	*delivery = (struct store_delivery){ 0 };
+}
+
+struct store_delivery store_delivery_copy(const struct store_delivery *delivery)
+{
+	struct store_delivery copy = *delivery;
+
+	copy.sink = xstrdup(delivery->sink);
+	copy.event = xstrdup(delivery->event);
+	copy.job_id = xstrdup(delivery->job_id);
+	copy.payload = xstrdup(delivery->payload);
+	copy.error = xstrdup(delivery->error);
+	return copy;
+}
+
+static void answer_finish(struct store_answer *answer)
+{
+	free((char *)answer->job_id);
+	free((char *)answer->owner);
+	*answer = (struct store_answer){ 0 };
+}
+
+void store_call_answer(struct store_call *call, enum store_asked verdict, const struct job *job)
+{
+	answer_finish(&call->answer);
+	call->answer.verdict = verdict;
+	if (job == NULL)
+		return;
+	call->answer.job_id = xstrdup(job->id);
+	call->answer.owner = xstrdup(job->owner);
+	call->answer.state = job->state;
+}
+
 void store_call_reset(struct store_call *call)
 {
 	for (size_t i = 0; call->admitted != NULL && i < call->batch_count; i++)
@@ -59,13 +99,20 @@ void store_call_reset(struct store_call *call)
 	for (size_t i = 0; i < call->fault_count; i++)
 		store_fault_finish(&call->faults[i]);
 	free(call->faults);
+	for (size_t i = 0; i < call->claimed_count; i++)
+		store_delivery_finish(&call->claimed[i]);
+	free(call->claimed);
+	answer_finish(&call->answer);
 	call->admitted = NULL;
 	call->jobs = NULL;
 	call->grants = NULL;
 	call->faults = NULL;
-	call->job_count = call->grant_count = call->fault_count = call->disowned = 0;
+	call->claimed = NULL;
+	call->job_count = call->grant_count = call->fault_count = call->claimed_count = call->went = 0;
 	call->next_due_ms = 0;
+	call->rate = (struct store_rate_given){ 0 };
 	call->err = (struct error){ 0 };
+	call->failed = false;
 }
 
 void store_call_destroy(struct store_call *call)
@@ -74,7 +121,13 @@ void store_call_destroy(struct store_call *call)
 	for (size_t i = 0; i < call->given_count; i++)
 		job_destroy(call->given[i]);
 	free(call->given);
+	for (size_t i = 0; i < call->said_count; i++)
+		store_delivery_finish(&call->said[i]);
+	free(call->said);
 	free(call->owner);
+	free(call->name);
+	free(call->by);
+	free((char *)call->rate_ask.bucket);
 	free(call->dedup_key);
 	free(call->ids);
 	store_fault_finish(&call->fault);
@@ -85,6 +138,7 @@ void store_call_fail(struct store_call *call, enum error_kind kind, const char *
 {
 	store_call_reset(call);
 	error_set(&call->err, kind, "%s", text);
+	call->failed = true;
 }
 
 void store_call_add_job(struct store_call *call, struct job *job)
@@ -108,6 +162,13 @@ struct store_fault *store_call_add_fault(struct store_call *call, const struct s
 	return &call->faults[call->fault_count++];
 }
 
+struct store_delivery *store_call_add_claimed(struct store_call *call, const struct store_delivery *delivery)
+{
+	call->claimed = xreallocarray(call->claimed, call->claimed_count + 1, sizeof(*call->claimed));
+	call->claimed[call->claimed_count] = store_delivery_copy(delivery);
+	return &call->claimed[call->claimed_count++];
+}
+
 static void tell_admission(struct store_admission *admission, const struct store_admitted_job *admitted)
 {
 	struct job *job = admission->job;
@@ -126,6 +187,8 @@ static void tell_admission(struct store_admission *admission, const struct store
 	job->fence = stored->fence;
 	job->grant = stored->grant;
 	job->accepted_ms = stored->accepted_ms;
+	/* It may have inherited an earlier one. */
+	job->not_before_ms = stored->not_before_ms;
 	job->finished_ms = stored->finished_ms;
 	xreplace(&job->owner, stored->owner);
 	xreplace(&job->reason, stored->reason);
@@ -142,7 +205,8 @@ void store_call_complete(struct store_call *call)
 		tell_admission(&call->batch[i], &call->admitted[i]);
 	switch (call->kind) {
 	case CALL_DISOWN:
-		call->done.count(call->arg, call->disowned, err);
+	case CALL_PRUNE:
+		call->done.count(call->arg, call->went, err);
 		break;
 	case CALL_ADOPT:
 		call->job_count = 0;
@@ -158,13 +222,31 @@ void store_call_complete(struct store_call *call)
 	case CALL_CLAIM_FAULTS:
 		call->done.faults(call->arg, call->faults, call->fault_count, err);
 		break;
+	case CALL_CANCEL:
+	case CALL_RETRY_FINISHED:
+	case CALL_UNLOCK:
+	case CALL_TELL_OWNER:
+	case CALL_REPLAY:
+		call->answer.grants = call->grants;
+		call->answer.grant_count = call->grant_count;
+		call->done.answer(call->arg, &call->answer, err);
+		break;
+	case CALL_TAKE_RATE:
+		call->done.rate(call->arg, &call->rate, err);
+		break;
+	case CALL_CLAIM_DELIVERIES:
+		call->done.deliveries(call->arg, call->claimed, call->claimed_count, call->next_due_ms, err);
+		break;
 	case CALL_RENEW:
 	case CALL_ADMIT:
 	case CALL_INTEND:
 	case CALL_STARTED:
 	case CALL_RETRY:
-	case CALL_CANCELLING:
+	case CALL_NOTE_WAIT:
 	case CALL_NOTE:
+	case CALL_NOTE_CRASH:
+	case CALL_SAY:
+	case CALL_NOTE_DELIVERIES:
 	case CALL_ADD_FAULT:
 	case CALL_FAULTS_PUBLISHED:
 	case CALLS:

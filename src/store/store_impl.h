@@ -13,8 +13,10 @@
 #include "store/store.h"
 
 enum store_call_kind {
-	CALL_RENEW, CALL_DISOWN, CALL_ADOPT, CALL_ADMIT, CALL_INTEND, CALL_STARTED, CALL_RETRY, CALL_CANCELLING,
-	CALL_FINISH, CALL_NOTE, CALL_SWEEP, CALL_ADD_FAULT, CALL_CLAIM_FAULTS, CALL_FAULTS_PUBLISHED, CALLS
+	CALL_RENEW, CALL_DISOWN, CALL_ADOPT, CALL_ADMIT, CALL_INTEND, CALL_STARTED, CALL_RETRY, CALL_NOTE_WAIT,
+	CALL_FINISH, CALL_NOTE, CALL_SWEEP, CALL_CANCEL, CALL_RETRY_FINISHED, CALL_UNLOCK, CALL_TELL_OWNER,
+	CALL_NOTE_CRASH, CALL_TAKE_RATE, CALL_SAY, CALL_CLAIM_DELIVERIES, CALL_NOTE_DELIVERIES, CALL_REPLAY, CALL_PRUNE,
+	CALL_ADD_FAULT, CALL_CLAIM_FAULTS, CALL_FAULTS_PUBLISHED, CALLS
 };
 
 /* What became of one store_admission; copied into it when the call completes, so that a failed
@@ -34,40 +36,55 @@ struct store_call {
 		store_finish_fn *finish;
 		store_sweep_fn *sweep;
 		store_faults_fn *faults;
+		store_answer_fn *answer;
+		store_rate_fn *rate;
+		store_deliveries_fn *deliveries;
 	} done;
 	void *arg;
 
 	/* Given. */
-	char *owner;                    /* DISOWN */
-	size_t max;                     /* ADOPT, CLAIM_FAULTS */
+	char *owner;                    /* DISOWN, NOTE_CRASH */
+	char *name;                     /* what is asked about: a job's id, UNLOCK and NOTE_CRASH: a key */
+	char *by;                       /* CANCEL, RETRY_FINISHED, UNLOCK */
+	size_t max;                     /* ADOPT, PRUNE and the claims */
+	int64_t older_than_ms;          /* PRUNE */
+	int64_t delivery_id;            /* REPLAY */
+	struct store_rate_ask rate_ask; /* TAKE_RATE; its text is ours */
 	struct store_admission *batch;  /* ADMIT; lent until completion */
 	size_t batch_count;
 	struct job **given;             /* writes about jobs, NOTE: copies of id, fence and what the kind needs */
 	size_t given_count;
 	struct job_result result;       /* FINISH */
 	struct store_fault fault;       /* ADD_FAULT; its texts are ours, see store_call.c */
-	char *dedup_key;
+	struct store_delivery *said;    /* SAY, NOTE_DELIVERIES; texts ours */
+	size_t said_count;
+	char *dedup_key;                /* ADD_FAULT, SAY */
 	int64_t *ids;                   /* FAULTS_PUBLISHED */
 	size_t id_count;
 
 	/* Made by the adapter. */
 	struct error err;               /* kind ERROR_NONE: success */
+	bool failed;                    /* err is of the rows, not of the rules: nothing of it was written */
 	struct store_admitted_job *admitted;    /* batch_count of them */
-	size_t disowned;
+	size_t went;                    /* DISOWN, PRUNE */
 	struct job **jobs;              /* ADOPT, SWEEP; become the callee's */
 	size_t job_count;
-	int64_t next_due_ms;
-	struct store_grant *grants;     /* FINISH */
+	int64_t next_due_ms;            /* SWEEP, CLAIM_DELIVERIES */
+	struct store_grant *grants;     /* FINISH, and what is asked for */
 	size_t grant_count;
 	struct store_fault *faults;     /* CLAIM_FAULTS; texts ours */
 	size_t fault_count;
+	struct store_delivery *claimed; /* CLAIM_DELIVERIES; texts ours */
+	size_t claimed_count;
+	struct store_answer answer;     /* its texts are ours; the grants are put in when it is told */
+	struct store_rate_given rate;
 };
 
 struct store_call *store_call_create(enum store_call_kind kind, void *arg);
 void store_call_destroy(struct store_call *call);
 /* Forgets what was made so far: the transaction was rolled back. */
 void store_call_reset(struct store_call *call);
-/* Forgets what was made and sets err. */
+/* Forgets what was made and sets err: the rows failed. */
 void store_call_fail(struct store_call *call, enum error_kind kind, const char *text);
 /* Runs the completion and destroys the call.  The store may be closed when this returns. */
 void store_call_complete(struct store_call *call);
@@ -77,6 +94,12 @@ void store_call_add_grant(struct store_call *call, const struct job *job);
 struct store_fault *store_call_add_fault(struct store_call *call, const struct store_fault *fault);
 void store_fault_finish(struct store_fault *fault);
 struct store_fault store_fault_copy(const struct store_fault *fault);
+/* Copies the texts. */
+struct store_delivery *store_call_add_claimed(struct store_call *call, const struct store_delivery *delivery);
+void store_delivery_finish(struct store_delivery *delivery);
+struct store_delivery store_delivery_copy(const struct store_delivery *delivery);
+/* What is answered about a job, NULL for none. */
+void store_call_answer(struct store_call *call, enum store_asked verdict, const struct job *job);
 
 struct store_ops {
 	void (*close)(struct store *store);             /* completes what is outstanding, then frees */
@@ -85,6 +108,12 @@ struct store_ops {
 	bool (*list)(struct store *store, const struct store_filter *filter, struct job ***jobs, size_t *count,
 		struct error *err);
 	bool (*count)(struct store *store, uint64_t counts[JOB_STATES], struct error *err);
+	bool (*crashes)(struct store *store, const char *key, unsigned *count, struct error *err);
+	bool (*locks)(struct store *store, const char *after_key, size_t max, struct store_lock **locks, size_t *count,
+		struct error *err);
+	struct store_why *(*why)(struct store *store, const char *id, struct error *err);
+	bool (*deliveries)(struct store *store, const struct store_delivery_filter *filter,
+		struct store_delivery **deliveries, size_t *count, struct error *err);
 };
 
 /* Embedded first in an adapter's struct. */
@@ -96,12 +125,16 @@ struct store {
 	unsigned lease_ms;
 	bool read_only;
 	bool registered;                /* this owner's row was committed and has not been found missing since */
+	/* Where the last store_prune() left off: what it may not forget is not looked at each time. */
+	int64_t pruned_ms, pruned_seq;
 	struct store_figures figures;
 };
 
 void store_init(struct store *store, const struct store_ops *ops, const struct store_options *options,
 	const char *name);
 void store_finish_base(struct store *store);
+/* Hands a call to the adapter; panics on a store that was opened for reading. */
+void store_submit(struct store *store, struct store_call *call);
 /* To be called for each call of a committed batch: keeps registered and the figures up to date. */
 void store_committed(struct store *store, const struct store_call *call);
 /* How long a batch held the loop. */

@@ -117,12 +117,46 @@ static bool memory_count(struct store *store, uint64_t counts[JOB_STATES], struc
 	return true;
 }
 
+static struct store_rows *rows_of(struct store *store)
+{
+	return &memory_of(store)->memory->rows;
+}
+
+static bool memory_crashes(struct store *store, const char *key, unsigned *count, struct error *err)
+{
+	return rows_of(store)->ops->count_crashes(rows_of(store), key, count, err);
+}
+
+static bool memory_locks(struct store *store, const char *after_key, size_t max, struct store_lock **locks,
+	size_t *count, struct error *err)
+{
+	return rows_of(store)->ops->held_locks(rows_of(store), after_key, max, locks, count, err);
+}
+
+static struct store_why *memory_why(struct store *store, const char *id, struct error *err)
+{
+	struct store_why *why;
+
+	rules_why(rows_of(store), id, &why, err);
+	return why;
+}
+
+static bool memory_deliveries(struct store *store, const struct store_delivery_filter *filter,
+	struct store_delivery **deliveries, size_t *count, struct error *err)
+{
+	return rows_of(store)->ops->list_deliveries(rows_of(store), filter, deliveries, count, err);
+}
+
 static const struct store_ops ops = {
 	.close = memory_close,
 	.submit = memory_submit,
 	.find = memory_find,
 	.list = memory_list,
 	.count = memory_count,
+	.crashes = memory_crashes,
+	.locks = memory_locks,
+	.why = memory_why,
+	.deliveries = memory_deliveries,
 };
 
 static struct memory_rows *rows_by_name(const char *name)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_memory_rows.c - see store_memory_rows.h.  Nothing here can fail, so nothing is ever taken back. */
+/* store_memory_rows.c - see store_memory_rows.h.  Here: jobs.  Nothing here can fail, so nothing is ever taken
+ * back. */
 #include "store/store_memory_rows.h"
 
 #include <stdlib.h>
@@ -9,43 +10,24 @@
 #include "base/mem.h"
 #include "store/store_impl.h"
 
-struct memory_lock {
-	struct list link;
-	char *key, *holder;
-	int64_t grant;
-};
-
-struct memory_owner {
-	struct list link;
-	char *id;
-	struct store_owner owner;
-};
-
-struct memory_fault {
-	struct list link;
-	struct store_fault fault;
-	char *dedup_key;
-	bool published;
-	int64_t claimed_until_ms;
-};
-
-static struct memory_rows *memory_of(struct store_rows *rows)
+struct memory_rows *memory_rows_of(struct store_rows *rows)
 {
 	return container_of(rows, struct memory_rows, rows);
 }
 
-static bool same_text(const char *a, const char *b)
+bool memory_same_text(const char *a, const char *b)
 {
 	return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
 /* What the rules get is a copy, as it would be from a database. */
-static struct store_row *copy_row(const struct memory_job *at)
+struct store_row *memory_row_copy(const struct memory_job *at)
 {
 	struct store_row *row = store_row_create(job_copy(at->row.job));
 
 	row->wait = at->row.wait;
 	row->news = at->row.news;
+	row->rank = at->row.rank;
 	xreplace(&row->job->body, NULL);
 	xreplace(&row->job->attempt.request, NULL);
 	return row;
@@ -55,14 +37,14 @@ static struct memory_job *job_by_seq(struct store_rows *rows, int64_t seq)
 {
 	struct memory_job *at;
 
-	list_each(at, &memory_of(rows)->jobs, link) {
+	list_each(at, &memory_rows_of(rows)->jobs, link) {
 		if (at->row.job->seq == seq)
 			return at;
 	}
 	panic("store: no job with seq %lld", (long long)seq);
 }
 
-static struct memory_job *job_by_id(struct memory_rows *memory, const char *id)
+struct memory_job *memory_job_by_id(struct memory_rows *memory, const char *id)
 {
 	struct memory_job *at;
 
@@ -73,14 +55,12 @@ static struct memory_job *job_by_id(struct memory_rows *memory, const char *id)
 	return NULL;
 }
 
-/* -- jobs ---------------------------------------------------------------------------------------- */
-
 static bool find(struct store_rows *rows, const char *id, struct store_row **row, struct error *err)
 {
-	const struct memory_job *at = job_by_id(memory_of(rows), id);
+	const struct memory_job *at = memory_job_by_id(memory_rows_of(rows), id);
 
 	(void)err;
-	*row = at != NULL ? copy_row(at) : NULL;
+	*row = at != NULL ? memory_row_copy(at) : NULL;
 	return true;
 }
 
@@ -94,16 +74,44 @@ static bool read_whole(struct store_rows *rows, struct store_row *row, struct er
 	return true;
 }
 
+static bool next_seq(struct store_rows *rows, int64_t *seq, struct error *err)
+{
+	(void)err;
+	*seq = ++memory_rows_of(rows)->last_seq;
+	return true;
+}
+
 static bool insert(struct store_rows *rows, struct store_row *row, struct error *err)
 {
 	struct memory_job *at = xnew(struct memory_job);
 
 	(void)err;
-	row->job->seq = ++memory_of(rows)->last_seq;
 	at->row = *row;
 	at->row.job = job_copy(row->job);
-	list_append(&memory_of(rows)->jobs, &at->link);
+	list_append(&memory_rows_of(rows)->jobs, &at->link);
 	return true;
+}
+
+static bool reopen(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	struct memory_rows *memory = memory_rows_of(rows);
+	struct memory_job *at = memory_job_by_id(memory, row->job->id);
+	struct job *job = job_copy(row->job);
+
+	(void)err;
+	xreplace(&job->body, at->row.job->body);
+	job_destroy(at->row.job);
+	at->row = *row;
+	at->row.job = job;
+	list_remove(&at->link);
+	list_append(&memory->jobs, &at->link);
+	return true;
+}
+
+static void copy_asked(struct job *to, const struct job *from)
+{
+	xreplace(&to->cancelled_by, from->cancelled_by);
+	xreplace(&to->cancel_reason, from->cancel_reason);
 }
 
 static bool move(struct store_rows *rows, const struct store_row *row, struct error *err)
@@ -116,6 +124,11 @@ static bool move(struct store_rows *rows, const struct store_row *row, struct er
 	at->job->state = row->job->state;
 	at->job->grant = row->job->grant;
 	at->job->not_before_ms = row->job->not_before_ms;
+	at->job->failures = row->job->failures;
+	at->job->losses = row->job->losses;
+	at->job->next_try_ms = row->job->next_try_ms;
+	xreplace(&at->job->waits_for, row->job->waits_for);
+	copy_asked(at->job, row->job);
 	return true;
 }
 
@@ -131,6 +144,9 @@ static bool end(struct store_rows *rows, const struct store_row *row, struct err
 	at->job->finished_ms = row->job->finished_ms;
 	xreplace(&at->job->reason, row->job->reason);
 	xreplace(&at->job->detail, row->job->detail);
+	xreplace(&at->job->waits_for, NULL);
+	at->job->next_try_ms = 0;
+	copy_asked(at->job, row->job);
 	return true;
 }
 
@@ -169,6 +185,7 @@ static bool begin_attempt(struct store_rows *rows, const struct store_row *row, 
 	attempt->step = row->job->attempt.step;
 	attempt->intended_ms = row->job->attempt.intended_ms;
 	attempt->started_ms = row->job->attempt.started_ms;
+	attempt->timeout_ms = row->job->attempt.timeout_ms;
 	xreplace(&attempt->token, row->job->attempt.token);
 	xreplace(&attempt->request, row->job->attempt.request);
 	xreplace(&attempt->handle, row->job->attempt.handle);
@@ -196,378 +213,113 @@ static bool end_attempt(struct store_rows *rows, const struct store_row *row, co
 	return true;
 }
 
-/* -- who is next --------------------------------------------------------------------------------- */
 
-static bool next_waiter(struct store_rows *rows, const char *lock_key, struct store_row **row, struct error *err)
+/* -- what may be forgotten ----------------------------------------------------------------------- */
+
+static bool is_before(const struct job *a, int64_t finished_ms, int64_t seq)
 {
-	const struct memory_job *at, *best = NULL;
-
-	(void)err;
-	list_each(at, &memory_of(rows)->jobs, link) {
-		if (at->row.wait != WAIT_LOCK || !same_text(at->row.job->lock_key, lock_key))
-			continue;
-		if (best == NULL || at->row.job->priority > best->row.job->priority)
-			best = at;
-	}
-	*row = best != NULL ? copy_row(best) : NULL;
-	return true;
+	return a->finished_ms < finished_ms || (a->finished_ms == finished_ms && a->seq < seq);
 }
 
-static bool group_head(struct store_rows *rows, const char *queue, const char *group, struct store_row **row,
-	struct error *err)
-{
-	const struct memory_job *at;
-
-	(void)err;
-	list_each(at, &memory_of(rows)->jobs, link) {
-		if (!job_state_final(at->row.job->state) && same_text(at->row.job->queue, queue) &&
-			same_text(at->row.job->message.group, group)) {
-			*row = copy_row(at);
-			return true;
-		}
-	}
-	*row = NULL;
-	return true;
-}
-
-static bool any_waiting(struct store_rows *rows, const char *lock_key, const char *deployer,
-	struct store_row **row, struct error *err)
-{
-	const struct memory_job *at;
-
-	(void)err;
-	list_each(at, &memory_of(rows)->jobs, link) {
-		if (at->row.wait != WAIT_NONE && same_text(at->row.job->lock_key, lock_key) &&
-			same_text(at->row.job->deployer, deployer)) {
-			*row = copy_row(at);
-			return true;
-		}
-	}
-	*row = NULL;
-	return true;
-}
-
-static const struct memory_job *earliest_delayed(struct memory_rows *memory)
+/* The first that ended after a moment. */
+static const struct memory_job *ended_after(struct memory_rows *memory, int64_t after_ms, int64_t after_seq)
 {
 	const struct memory_job *at, *best = NULL;
 
 	list_each(at, &memory->jobs, link) {
-		if (at->row.wait == WAIT_DELAY &&
-			(best == NULL || at->row.job->not_before_ms < best->row.job->not_before_ms))
+		const struct job *job = at->row.job;
+
+		if (store_row_is_live(&at->row) || is_before(job, after_ms, after_seq + 1))
+			continue;
+		if (best == NULL || is_before(job, best->row.job->finished_ms, best->row.job->seq))
 			best = at;
 	}
 	return best;
 }
 
-static bool next_due(struct store_rows *rows, int64_t now_ms, struct store_row **row, struct error *err)
-{
-	const struct memory_job *at = earliest_delayed(memory_of(rows));
-
-	(void)err;
-	*row = at != NULL && at->row.job->not_before_ms <= now_ms ? copy_row(at) : NULL;
-	return true;
-}
-
-static bool due_time(struct store_rows *rows, int64_t *due_ms, struct error *err)
-{
-	const struct memory_job *at = earliest_delayed(memory_of(rows));
-
-	(void)err;
-	*due_ms = at != NULL ? at->row.job->not_before_ms : 0;
-	return true;
-}
-
-/* -- locks and owners ---------------------------------------------------------------------------- */
-
-static struct memory_lock *lock_by_key(struct memory_rows *memory, const char *key)
-{
-	struct memory_lock *at;
-
-	list_each(at, &memory->locks, link) {
-		if (strcmp(at->key, key) == 0)
-			return at;
-	}
-	return NULL;
-}
-
-static bool read_lock(struct store_rows *rows, const char *key, char **holder, int64_t *grant, struct error *err)
-{
-	const struct memory_lock *at = lock_by_key(memory_of(rows), key);
-
-	(void)err;
-	*holder = at != NULL ? xstrdup(at->holder) : NULL;
-	*grant = at != NULL ? at->grant : 0;
-	return true;
-}
-
-static bool write_lock(struct store_rows *rows, const char *key, const char *holder, int64_t grant,
-	struct error *err)
-{
-	struct memory_lock *at = lock_by_key(memory_of(rows), key);
-
-	(void)err;
-	if (at == NULL) {
-		at = xnew(struct memory_lock);
-		at->key = xstrdup(key);
-		list_append(&memory_of(rows)->locks, &at->link);
-	}
-	xreplace(&at->holder, holder);
-	at->grant = grant;
-	return true;
-}
-
-static struct memory_owner *owner_by_id(struct memory_rows *memory, const char *id)
-{
-	struct memory_owner *at;
-
-	list_each(at, &memory->owners, link) {
-		if (strcmp(at->id, id) == 0)
-			return at;
-	}
-	return NULL;
-}
-
-static bool read_owner(struct store_rows *rows, const char *id, bool *found, struct store_owner *owner,
-	struct error *err)
-{
-	const struct memory_owner *at = owner_by_id(memory_of(rows), id);
-
-	(void)err;
-	*found = at != NULL;
-	if (at != NULL)
-		*owner = at->owner;
-	return true;
-}
-
-static bool write_owner_row(struct store_rows *rows, const char *id, const struct store_owner *owner,
-	struct error *err)
-{
-	struct memory_owner *at = owner_by_id(memory_of(rows), id);
-
-	(void)err;
-	if (at == NULL) {
-		at = xnew(struct memory_owner);
-		at->id = xstrdup(id);
-		list_append(&memory_of(rows)->owners, &at->link);
-	}
-	at->owner = *owner;
-	return true;
-}
-
-static void owner_free(struct memory_owner *at)
-{
-	list_remove(&at->link);
-	free(at->id);
-	free(at);
-}
-
-static bool remove_owner(struct store_rows *rows, const char *id, struct error *err)
-{
-	struct memory_owner *at = owner_by_id(memory_of(rows), id);
-
-	(void)err;
-	if (at != NULL)
-		owner_free(at);
-	return true;
-}
-
-static bool dead_owner(struct store_rows *rows, const char *me, const struct store_owner *now, char **id,
-	struct error *err)
-{
-	const struct memory_owner *at;
-
-	(void)err;
-	*id = NULL;
-	list_each(at, &memory_of(rows)->owners, link) {
-		if (strcmp(at->id, me) != 0 && at->owner.lease_until_ms <= now->lease_until_ms) {
-			*id = xstrdup(at->id);
-			return true;
-		}
-	}
-	return true;
-}
-
-static bool release(struct store_rows *rows, const char *owner, size_t *count, struct error *err)
-{
-	struct memory_job *at;
-
-	(void)err;
-	*count = 0;
-	list_each(at, &memory_of(rows)->jobs, link) {
-		if (store_row_is_live(&at->row) && same_text(at->row.job->owner, owner)) {
-			xreplace(&at->row.job->owner, NULL);
-			(*count)++;
-		}
-	}
-	return true;
-}
-
-static void add_found(struct store_row ***found, size_t *count, const struct memory_job *at)
-{
-	*found = xreallocarray(*found, *count + 1, sizeof(**found));
-	(*found)[(*count)++] = copy_row(at);
-}
-
-static bool unowned(struct store_rows *rows, size_t max, struct store_row ***found, size_t *count, struct error *err)
-{
-	const struct memory_job *at;
-
-	(void)err;
-	list_each(at, &memory_of(rows)->jobs, link) {
-		if (*count < max && at->row.job->owner == NULL && store_row_is_live(&at->row))
-			add_found(found, count, at);
-	}
-	return true;
-}
-
-static bool with_news(struct store_rows *rows, const char *owner, size_t max, struct store_row ***found,
+static bool ended(struct store_rows *rows, const struct store_pruned *pruned, size_t max, struct store_row ***found,
 	size_t *count, struct error *err)
 {
-	const struct memory_job *at;
+	struct memory_rows *memory = memory_rows_of(rows);
+	const struct memory_job *at = ended_after(memory, pruned->after_ms, pruned->after_seq);
 
 	(void)err;
-	list_each(at, &memory_of(rows)->jobs, link) {
-		if (*count < max && at->row.news != 0 && same_text(at->row.job->owner, owner))
-			add_found(found, count, at);
+	while (at != NULL && at->row.job->finished_ms < pruned->older_than_ms && *count < max) {
+		memory_add_found(found, count, at);
+		at = ended_after(memory, at->row.job->finished_ms, at->row.job->seq);
 	}
 	return true;
 }
 
-/* -- faults -------------------------------------------------------------------------------------- */
-
-static bool add_fault(struct store_rows *rows, const struct store_fault *fault, const char *dedup_key,
-	struct error *err)
+static bool forget(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err)
 {
-	struct memory_rows *memory = memory_of(rows);
-	struct memory_fault *at;
+	struct memory_job *at = job_by_seq(rows, row->job->seq);
 
 	(void)err;
-	list_each(at, &memory->faults, link) {
-		if (same_text(at->dedup_key, dedup_key))
-			return true;
-	}
-	at = xnew(struct memory_fault);
-	at->fault = store_fault_copy(fault);
-	at->fault.id = ++memory->last_fault;
-	at->dedup_key = xstrdup(dedup_key);
-	list_append(&memory->faults, &at->link);
+	*gone = memory_forget_deliveries(memory_rows_of(rows), row->job->id);
+	if (!*gone)
+		return true;
+	list_remove(&at->link);
+	job_destroy(at->row.job);
+	free(at);
 	return true;
 }
 
-static bool claim_faults(struct store_rows *rows, size_t max, const struct store_owner *now,
-	const struct store_owner *until, struct store_call *call, struct error *err)
+static void job_ops(struct store_rows_ops *ops)
 {
-	struct memory_fault *at;
-
-	(void)err;
-	list_each(at, &memory_of(rows)->faults, link) {
-		if (call->fault_count == max)
-			break;
-		if (at->published || at->claimed_until_ms > now->lease_until_ms)
-			continue;
-		at->claimed_until_ms = until->lease_until_ms;
-		store_call_add_fault(call, &at->fault);
-	}
-	return true;
+	ops->find = find;
+	ops->read_whole = read_whole;
+	ops->next_seq = next_seq;
+	ops->insert = insert;
+	ops->reopen = reopen;
+	ops->move = move;
+	ops->end = end;
+	ops->write_message = write_message;
+	ops->write_owner = write_owner;
+	ops->begin_attempt = begin_attempt;
+	ops->start_attempt = start_attempt;
+	ops->end_attempt = end_attempt;
+	ops->ended = ended;
+	ops->forget = forget;
 }
 
-static bool fault_published(struct store_rows *rows, int64_t id, struct error *err)
+static const struct store_rows_ops *rows_ops(void)
 {
-	struct memory_fault *at;
+	static struct store_rows_ops made;      /* the same each time it is made */
 
-	(void)err;
-	list_each(at, &memory_of(rows)->faults, link) {
-		if (at->fault.id == id)
-			at->published = true;
-	}
-	return true;
+	job_ops(&made);
+	memory_turn_ops(&made);
+	memory_told_ops(&made);
+	return &made;
 }
-
-static const struct store_rows_ops rows_ops = {
-	.find = find,
-	.read_whole = read_whole,
-	.insert = insert,
-	.move = move,
-	.end = end,
-	.write_message = write_message,
-	.write_owner = write_owner,
-	.begin_attempt = begin_attempt,
-	.start_attempt = start_attempt,
-	.end_attempt = end_attempt,
-	.next_waiter = next_waiter,
-	.group_head = group_head,
-	.any_waiting = any_waiting,
-	.next_due = next_due,
-	.due_time = due_time,
-	.read_lock = read_lock,
-	.write_lock = write_lock,
-	.read_owner = read_owner,
-	.write_owner_row = write_owner_row,
-	.remove_owner = remove_owner,
-	.dead_owner = dead_owner,
-	.release = release,
-	.unowned = unowned,
-	.with_news = with_news,
-	.add_fault = add_fault,
-	.claim_faults = claim_faults,
-	.fault_published = fault_published,
-};
 
 struct memory_rows *memory_rows_create(void)
 {
 	struct memory_rows *memory = xnew(struct memory_rows);
 
-	memory->rows.ops = &rows_ops;
+	memory->rows.ops = rows_ops();
 	list_init(&memory->link);
 	list_init(&memory->jobs);
 	list_init(&memory->locks);
 	list_init(&memory->owners);
 	list_init(&memory->faults);
+	list_init(&memory->crashes);
+	list_init(&memory->buckets);
+	list_init(&memory->deliveries);
 	return memory;
-}
-
-static void jobs_free(struct list *jobs)
-{
-	struct memory_job *at, *next;
-
-	list_each_safe(at, next, jobs, link) {
-		job_destroy(at->row.job);
-		free(at);
-	}
-}
-
-static void locks_free(struct list *locks)
-{
-	struct memory_lock *at, *next;
-
-	list_each_safe(at, next, locks, link) {
-		free(at->key);
-		free(at->holder);
-		free(at);
-	}
-}
-
-static void faults_free(struct list *faults)
-{
-	struct memory_fault *at, *next;
-
-	list_each_safe(at, next, faults, link) {
-		store_fault_finish(&at->fault);
-		free(at->dedup_key);
-		free(at);
-	}
 }
 
 void memory_rows_destroy(struct memory_rows *memory)
 {
-	struct memory_owner *at, *next;
+	struct memory_job *at, *next;
 
 	list_remove(&memory->link);
-	jobs_free(&memory->jobs);
-	locks_free(&memory->locks);
-	faults_free(&memory->faults);
-	list_each_safe(at, next, &memory->owners, link)
-		owner_free(at);
+	list_each_safe(at, next, &memory->jobs, link) {
+		job_destroy(at->row.job);
+		free(at);
+	}
+	memory_turn_finish(memory);
+	memory_told_finish(memory);
 	free(memory->name);
 	free(memory);
 }

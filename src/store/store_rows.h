@@ -30,12 +30,43 @@ enum store_news {
 	NEWS_READY = 1,         /* waiting -> queued */
 	NEWS_SUPERSEDED = 2,
 	NEWS_RECEIPT = 4,       /* another worker received the message again */
+	NEWS_CANCEL = 8,        /* somebody asked for its end; its state says whether it has come */
+	NEWS_TOLD = 16,         /* its task has changed state, somebody heard */
 };
 
 struct store_row {
 	struct job *job;        /* without body and attempt.request unless it was read whole */
 	enum store_wait wait;
 	unsigned news;
+	int64_t rank;           /* the place among the waiters of its key; of equal ones the lower seq is first */
+};
+
+/* A key; all zero for one that was never seen. */
+struct store_held {
+	char *holder;           /* a job's id; NULL: free */
+	int64_t grant;          /* the last one that was given */
+	int64_t since_ms;       /* steady clock of that; 0: unknown */
+};
+
+/* A bucket of tokens. */
+struct store_bucket {
+	char boot_id[40];       /* "": a new one */
+	double tokens, per_s;
+	int64_t filled_ms;      /* clock_boot_ms(), as the two below: when tokens was true */
+	int64_t halved_ms, raised_ms;
+	bool short_of;          /* somebody was given less than he wanted since the last change of per_s */
+};
+
+/* Faults and deliveries of no job that may be forgotten; steady clock. */
+struct store_others {
+	int64_t older_than_ms;
+	int64_t unpublished_older_than_ms;
+};
+
+/* Jobs that may be forgotten, from where on. */
+struct store_pruned {
+	int64_t older_than_ms;
+	int64_t after_ms, after_seq;    /* end and seq of the last one that was looked at; 0: the first */
 };
 
 struct store_owner {
@@ -50,11 +81,17 @@ struct store_rows_ops {
 	bool (*find)(struct store_rows *rows, const char *id, struct store_row **row, struct error *err);
 	/* Adds body and attempt.request to a row. */
 	bool (*read_whole)(struct store_rows *rows, struct store_row *row, struct error *err);
-	/* Sets job->seq. */
+	/* The seq that the next insert or reopen is to use; never one that was in use. */
+	bool (*next_seq)(struct store_rows *rows, int64_t *seq, struct error *err);
 	bool (*insert)(struct store_rows *rows, struct store_row *row, struct error *err);
-	/* state, wait, news, grant, not_before_ms */
+	/* The row of job->id, found by that, gets the new seq of the row and all else but what came with it:
+	 * project to body, message, and the attempts. */
+	bool (*reopen)(struct store_rows *rows, const struct store_row *row, struct error *err);
+	/* state, wait, news, grant, not_before_ms, failures, losses, waits_for, next_try_ms, cancelled_by,
+	 * cancel_reason */
 	bool (*move)(struct store_rows *rows, const struct store_row *row, struct error *err);
-	/* state (final), wait, news, reason, detail, exit_code, finished_ms */
+	/* state (final), wait, news, reason, detail, exit_code, finished_ms, cancelled_by, cancel_reason; clears
+	 * waits_for and next_try_ms */
 	bool (*end)(struct store_rows *rows, const struct store_row *row, struct error *err);
 	/* message, news */
 	bool (*write_message)(struct store_rows *rows, const struct store_row *row, struct error *err);
@@ -69,7 +106,7 @@ struct store_rows_ops {
 		struct error *err);
 
 	/* -- who is next -- */
-	/* The first of a key at WAIT_LOCK, by priority, then seq. */
+	/* The first of a key at WAIT_LOCK, by rank, then seq. */
 	bool (*next_waiter)(struct store_rows *rows, const char *lock_key, struct store_row **row, struct error *err);
 	/* The earliest unfinished job of a group. */
 	bool (*group_head)(struct store_rows *rows, const char *queue, const char *group, struct store_row **row,
@@ -82,10 +119,19 @@ struct store_rows_ops {
 	/* When the next delay ends; 0 for none. */
 	bool (*due_time)(struct store_rows *rows, int64_t *due_ms, struct error *err);
 
-	/* -- locks; holder NULL: free.  grant is the last one given, 0 for a key never seen. -- */
-	bool (*read_lock)(struct store_rows *rows, const char *key, char **holder, int64_t *grant, struct error *err);
-	bool (*write_lock)(struct store_rows *rows, const char *key, const char *holder, int64_t grant,
+	/* How many of row's key at WAIT_LOCK come before row. */
+	bool (*count_ahead)(struct store_rows *rows, const struct store_row *row, size_t *count, struct error *err);
+	/* How many unfinished jobs of row's group were accepted before it. */
+	bool (*count_group_ahead)(struct store_rows *rows, const struct store_row *row, size_t *count,
 		struct error *err);
+
+	/* -- locks -- */
+	/* held->holder is the caller's. */
+	bool (*read_lock)(struct store_rows *rows, const char *key, struct store_held *held, struct error *err);
+	bool (*write_lock)(struct store_rows *rows, const char *key, const struct store_held *held, struct error *err);
+	/* Held keys beyond after_key, in order; the texts are the caller's. */
+	bool (*held_locks)(struct store_rows *rows, const char *after_key, size_t max, struct store_lock **locks,
+		size_t *count, struct error *err);
 
 	/* -- owners -- */
 	bool (*read_owner)(struct store_rows *rows, const char *id, bool *found, struct store_owner *owner,
@@ -113,6 +159,46 @@ struct store_rows_ops {
 	bool (*claim_faults)(struct store_rows *rows, size_t max, const struct store_owner *now,
 		const struct store_owner *until, struct store_call *call, struct error *err);
 	bool (*fault_published)(struct store_rows *rows, int64_t id, struct error *err);
+
+	/* -- crashes -- */
+	/* A second one of the same key and owner is no other. */
+	bool (*add_crash)(struct store_rows *rows, const char *key, const char *owner, int64_t at_ms, struct error *err);
+	bool (*count_crashes)(struct store_rows *rows, const char *key, unsigned *count, struct error *err);
+	/* Of a key, or with NULL all that are older. */
+	bool (*forget_crashes)(struct store_rows *rows, const char *key, int64_t older_than_ms, struct error *err);
+
+	/* -- rates -- */
+	bool (*read_bucket)(struct store_rows *rows, const char *name, struct store_bucket *bucket, struct error *err);
+	bool (*write_bucket)(struct store_rows *rows, const char *name, const struct store_bucket *bucket,
+		struct error *err);
+
+	/* -- outbox; open: not delivered yet, the dead included -- */
+	bool (*was_said)(struct store_rows *rows, const char *dedup_key, bool *said, struct error *err);
+	/* Gives it an id. */
+	bool (*add_delivery)(struct store_rows *rows, const struct store_delivery *delivery, const char *dedup_key,
+		struct error *err);
+	/* Adds up to max that are open, not dead and due to the call, the longest due first. */
+	bool (*due_deliveries)(struct store_rows *rows, size_t max, int64_t now_ms, struct store_call *call,
+		struct error *err);
+	/* tries, next_try_ms, error, dead; not there: success without effect. */
+	bool (*write_delivery)(struct store_rows *rows, const struct store_delivery *delivery, struct error *err);
+	/* When the next one that is open and not dead is due; 0 for none. */
+	bool (*delivery_time)(struct store_rows *rows, int64_t *due_ms, struct error *err);
+	/* Makes a dead one, or with id 0 all, due at now_ms with no tries; count is how many. */
+	bool (*revive)(struct store_rows *rows, int64_t id, int64_t now_ms, size_t *count, struct error *err);
+	/* The texts are the caller's. */
+	bool (*list_deliveries)(struct store_rows *rows, const struct store_delivery_filter *filter,
+		struct store_delivery **deliveries, size_t *count, struct error *err);
+
+	/* -- what may be forgotten -- */
+	/* Up to max jobs that are final and settled, by their end, then seq, from where pruned says. */
+	bool (*ended)(struct store_rows *rows, const struct store_pruned *pruned, size_t max, struct store_row ***found,
+		size_t *count, struct error *err);
+	/* With body, attempts and deliveries, if none of these is open. */
+	bool (*forget)(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err);
+	/* Up to max old faults, and old closed deliveries that are of no job. */
+	bool (*forget_others)(struct store_rows *rows, const struct store_others *others, size_t max, size_t *count,
+		struct error *err);
 };
 
 /* Embedded in an adapter's struct. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_rules.c - see store_rules.h.  Here: a job's own moves, its end, its message, and faults. */
+/* store_rules.c - see store_rules.h.  Here: a job's own moves, its end, its message, faults and crashes. */
 #include "store/store_rules.h"
 
 #include <string.h>
@@ -38,12 +38,19 @@ static bool may_move(struct store_rules *rules, const struct job *job, enum job_
 	return false;
 }
 
+void rules_clear_wait(struct job *job)
+{
+	xreplace(&job->waits_for, NULL);
+	job->next_try_ms = 0;
+}
+
 static void take_attempt(struct job *job, const struct job_attempt *attempt)
 {
 	job->attempt.number = attempt->number;
 	job->attempt.step = attempt->step;
 	job->attempt.intended_ms = attempt->intended_ms;
 	job->attempt.started_ms = attempt->started_ms;
+	job->attempt.timeout_ms = attempt->timeout_ms;
 	xreplace(&job->attempt.token, attempt->token);
 	xreplace(&job->attempt.request, attempt->request);
 	xreplace(&job->attempt.handle, attempt->handle);
@@ -61,6 +68,7 @@ static bool intend(struct store_rules *rules, struct store_row *row, const struc
 		return false;
 	job->state = JOB_LAUNCHING;
 	row->news &= ~(unsigned)NEWS_READY;
+	rules_clear_wait(job);
 	take_attempt(job, &given->attempt);
 	return rows->ops->move(rows, row, err) && rows->ops->begin_attempt(rows, row, err);
 }
@@ -80,6 +88,7 @@ static bool started(struct store_rules *rules, struct store_row *row, const stru
 	if (job->state != JOB_LAUNCHING)
 		return true;
 	job->state = JOB_RUNNING;
+	rules_clear_wait(job);
 	return rows->ops->move(rows, row, err);
 }
 
@@ -99,14 +108,23 @@ static bool retry(struct store_rules *rules, struct store_row *row, const struct
 		return false;
 	job->state = JOB_QUEUED;
 	job->not_before_ms = given->not_before_ms;
+	job->failures = given->failures;
+	job->losses = given->losses;
+	rules_clear_wait(job);
 	return rows->ops->move(rows, row, err);
 }
 
-static bool cancelling(struct store_rules *rules, struct store_row *row, struct error *err)
+static bool note_wait(struct store_rules *rules, struct store_row *row, const struct job *given, struct error *err)
 {
-	if (!may_move(rules, row->job, JOB_CANCELLING))
+	struct job *job = row->job;
+
+	if (job_state_final(job->state)) {
+		error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and waits for nothing", job->id,
+			job_state_name(job->state));
 		return true;
-	row->job->state = JOB_CANCELLING;
+	}
+	xreplace(&job->waits_for, given->waits_for);
+	job->next_try_ms = given->next_try_ms;
 	return rules->rows->ops->move(rules->rows, row, err);
 }
 
@@ -148,7 +166,7 @@ static bool write_about(struct store_rules *rules, struct error *err)
 	case CALL_INTEND: ok = intend(rules, row, given, err); break;
 	case CALL_STARTED: ok = started(rules, row, given, err); break;
 	case CALL_RETRY: ok = retry(rules, row, given, err); break;
-	case CALL_CANCELLING: ok = cancelling(rules, row, err); break;
+	case CALL_NOTE_WAIT: ok = note_wait(rules, row, given, err); break;
 	case CALL_FINISH: ok = finish(rules, row, err); break;
 	default: panic("store: call %d is no write about a job", (int)rules->call->kind);
 	}
@@ -212,9 +230,18 @@ static bool faults_published(struct store_rules *rules, struct error *err)
 	return true;
 }
 
+/* Older ones are forgotten here, as the table is nearly always empty and nobody else comes by. */
+static bool note_crash(struct store_rules *rules, struct error *err)
+{
+	const struct store_rows_ops *ops = rules->rows->ops;
+
+	return ops->forget_crashes(rules->rows, NULL, rules->now_ms - STORE_CRASHES_KEPT_MS, err) &&
+		ops->add_crash(rules->rows, rules->call->name, rules->call->owner, rules->now_ms, err);
+}
+
 bool store_rules_run(struct store *store, struct store_rows *rows, struct store_call *call, struct error *err)
 {
-	struct store_rules rules = { .store = store, .rows = rows, .call = call, .now_ms = clock_wall_ms() };
+	struct store_rules rules = { .store = store, .rows = rows, .call = call, .now_ms = clock_steady_ms() };
 
 	switch (call->kind) {
 	case CALL_RENEW: return rules_renew(&rules, err);
@@ -223,13 +250,24 @@ bool store_rules_run(struct store *store, struct store_rows *rows, struct store_
 	case CALL_ADMIT: return rules_admit(&rules, err);
 	case CALL_NOTE: return note_messages(&rules, err);
 	case CALL_SWEEP: return rules_sweep(&rules, err);
+	case CALL_CANCEL:
+	case CALL_RETRY_FINISHED:
+	case CALL_UNLOCK:
+	case CALL_TELL_OWNER: return rules_asked(&rules, err);
+	case CALL_NOTE_CRASH: return note_crash(&rules, err);
+	case CALL_TAKE_RATE: return rules_take_rate(&rules, err);
+	case CALL_SAY: return rules_say(&rules, err);
+	case CALL_CLAIM_DELIVERIES: return rules_claim_deliveries(&rules, err);
+	case CALL_NOTE_DELIVERIES: return rules_note_deliveries(&rules, err);
+	case CALL_REPLAY: return rules_replay(&rules, err);
+	case CALL_PRUNE: return rules_prune(&rules, err);
 	case CALL_ADD_FAULT: return rows->ops->add_fault(rows, &call->fault, call->dedup_key, err);
 	case CALL_CLAIM_FAULTS: return claim_faults(&rules, err);
 	case CALL_FAULTS_PUBLISHED: return faults_published(&rules, err);
 	case CALL_INTEND:
 	case CALL_STARTED:
 	case CALL_RETRY:
-	case CALL_CANCELLING:
+	case CALL_NOTE_WAIT:
 	case CALL_FINISH: return write_about(&rules, err);
 	case CALLS: break;
 	}

@@ -10,7 +10,9 @@
 #include "store/store_rows.h"
 
 enum {
-	STORE_CLAIM_MS = 60000,         /* how long a claimed fault is left to its claimer */
+	STORE_CLAIM_MS = 60000,         /* how long a claimed fault or delivery is left to its claimer */
+	STORE_RANK_PER_PRIORITY = 1000, /* so many earlier jobs are overtaken by one point of priority, at most */
+	STORE_CRASHES_KEPT_MS = 7 * 86400 * 1000,
 	LIMIT_SWEEP_JOBS = 1000,        /* a sweep that finds more asks to be repeated at once */
 };
 
@@ -18,7 +20,7 @@ struct store_rules {
 	struct store *store;            /* whose owner and lease */
 	struct store_rows *rows;
 	struct store_call *call;
-	int64_t now_ms;                 /* wall clock at the start of the call */
+	int64_t now_ms;                 /* steady clock at the start of the call */
 };
 
 /* Carries out a call inside the adapter's transaction and fills its outs and its err.  A call that is
@@ -27,7 +29,14 @@ bool store_rules_run(struct store *store, struct store_rows *rows, struct store_
 
 /* -- between the files of the rules -------------------------------------------------------------- */
 
+/* store_rules.c */
+/* What a job waited for is over when it moves. */
+void rules_clear_wait(struct job *job);
+
 /* store_rules_turn.c: whose turn it is. */
+bool rules_needs_key(const struct job *job);
+/* Gives a free key to the first who waits for it. */
+bool rules_grant_key(struct store_rules *rules, const char *key, struct error *err);
 /* A row that waits moves on as far as it can; grants are added to the call. */
 bool rules_advance(struct store_rules *rules, struct store_row *row, struct error *err);
 /* The first stage that holds a new job up; *grant is what it gets when none does and it has a key. */
@@ -39,6 +48,27 @@ bool rules_pass_delays(struct store_rules *rules, size_t max, bool *more, struct
 
 /* store_rules_admit.c */
 bool rules_admit(struct store_rules *rules, struct error *err);
+/* Gives a row its place at the end of the order, and writes it: a new one, or one that is accepted anew. */
+bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, bool *rejected, struct error *err);
+
+/* store_rules_asked.c */
+bool rules_asked(struct store_rules *rules, struct error *err);
+
+/* store_rules_rate.c */
+/* What is given of a bucket; now is clock_boot_ms() of boot_id.  Decides only. */
+struct store_rate_given rules_take(struct store_bucket *bucket, const struct store_rate_ask *ask, const char *boot_id,
+	int64_t now_ms);
+bool rules_take_rate(struct store_rules *rules, struct error *err);
+
+/* store_rules_outbox.c */
+bool rules_say(struct store_rules *rules, struct error *err);
+bool rules_claim_deliveries(struct store_rules *rules, struct error *err);
+bool rules_note_deliveries(struct store_rules *rules, struct error *err);
+bool rules_replay(struct store_rules *rules, struct error *err);
+bool rules_prune(struct store_rules *rules, struct error *err);
+
+/* store_rules_why.c; reads only.  *why stays NULL when there is no such job. */
+bool rules_why(struct store_rows *rows, const char *id, struct store_why **why, struct error *err);
 
 /* store_rules_owner.c */
 bool rules_renew(struct store_rules *rules, struct error *err);

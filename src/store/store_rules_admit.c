@@ -11,11 +11,24 @@ static bool same_text(const char *a, const char *b)
 	return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+/* The newcomer stands where the one it supersedes stood: else a stream of newer ones, each at the end of
+ * the order or with its whole delay ahead, would keep them all from the key for as long as it lasts. */
+static void inherit(struct store_row *row, const struct store_row *older)
+{
+	struct job *job = row->job;
+
+	if (older->rank < row->rank)
+		row->rank = older->rank;
+	if (job->not_before_ms > 0 && older->job->not_before_ms > 0 && older->job->not_before_ms < job->not_before_ms)
+		job->not_before_ms = older->job->not_before_ms;
+}
+
 /* Ends all waiting jobs of the newcomer's deployer and key.  They are not passed on here: their
  * group goes on once the newcomer stands in it. */
-static bool supersede(struct store_rules *rules, const struct job *by, struct store_row ***ended, size_t *count,
+static bool supersede(struct store_rules *rules, struct store_row *newcomer, struct store_row ***ended, size_t *count,
 	struct error *err)
 {
+	const struct job *by = newcomer->job;
 	struct store_rows *rows = rules->rows;
 
 	for (;;) {
@@ -27,6 +40,7 @@ static bool supersede(struct store_rules *rules, const struct job *by, struct st
 			return true;
 		*ended = xreallocarray(*ended, *count + 1, sizeof(**ended));
 		(*ended)[(*count)++] = row;
+		inherit(newcomer, row);
 		row->wait = WAIT_NONE;
 		row->news |= NEWS_SUPERSEDED;
 		row->job->state = JOB_SUPERSEDED;
@@ -42,13 +56,12 @@ static bool supersede(struct store_rules *rules, const struct job *by, struct st
 static bool reject(struct store_rules *rules, struct store_row *row, bool *rejected, struct error *err)
 {
 	struct job *job = row->job;
-	char *holder = NULL;
-	int64_t grant;
+	struct store_held held = { 0 };
 
 	*rejected = false;
-	if (!rules->rows->ops->read_lock(rules->rows, job->lock_key, &holder, &grant, err))
+	if (!rules->rows->ops->read_lock(rules->rows, job->lock_key, &held, err))
 		return false;
-	if (holder == NULL)
+	if (held.holder == NULL)
 		return true;
 	*rejected = true;
 	row->wait = WAIT_NONE;
@@ -59,27 +72,33 @@ static bool reject(struct store_rules *rules, struct store_row *row, bool *rejec
 	job->finished_ms = rules->now_ms;
 	xreplace(&job->reason, "locked");
 	free(job->detail);
-	job->detail = xasprintf("the lock \"%s\" is held by job %s", job->lock_key, holder);
-	free(holder);
+	job->detail = xasprintf("the lock \"%s\" is held by job %s", job->lock_key, held.holder);
+	free(held.holder);
 	return true;
 }
 
-static bool insert(struct store_rules *rules, struct store_row *row, bool *rejected, struct error *err)
+bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, bool *rejected, struct error *err)
 {
 	struct store_rows *rows = rules->rows;
-	const struct job *job = row->job;
+	struct job *job = row->job;
 	struct store_row **ended = NULL;
 	size_t count = 0;
-	bool ok = true;
+	int64_t seq;
+	bool ok;
 
 	*rejected = false;
-	if (job->policy == LOCK_LATEST)
-		ok = supersede(rules, job, &ended, &count, err);
-	else if (job->policy == LOCK_REJECT)
+	ok = rows->ops->next_seq(rows, &seq, err);
+	row->rank = ok ? seq - (job->priority - JOB_PRIORITY_DEFAULT) * STORE_RANK_PER_PRIORITY : 0;
+	if (ok && job->policy == LOCK_LATEST)
+		ok = supersede(rules, row, &ended, &count, err);
+	else if (ok && job->policy == LOCK_REJECT)
 		ok = reject(rules, row, rejected, err);
 	if (ok && !*rejected)
 		ok = rules_first_stage(rules, row, err);
-	ok = ok && rows->ops->insert(rows, row, err);
+	/* Not before: a seq is what the place in a group is told by. */
+	job->seq = ok ? seq : 0;
+	if (ok)
+		ok = anew ? rows->ops->reopen(rows, row, err) : rows->ops->insert(rows, row, err);
 	for (size_t i = 0; ok && i < count; i++)
 		ok = rules_pass_on(rules, ended[i], err);
 	store_rows_destroy(ended, count);
@@ -98,12 +117,17 @@ static bool admit_new(struct store_rules *rules, const struct store_admission *a
 	job->finished_ms = 0;
 	job->fence = 1;
 	job->grant = 0;
+	job->failures = 0;
+	job->losses = 0;
+	rules_clear_wait(job);
+	xreplace(&job->cancelled_by, NULL);
+	xreplace(&job->cancel_reason, NULL);
 	xreplace(&job->owner, admission->released ? NULL : rules->store->owner);
 	if (job->lock_key == NULL || job->policy == LOCK_PARALLEL)
 		xreplace(&job->lock_key, "");
 	if (job->message.id == NULL)
 		job->message.settled = true;
-	ok = insert(rules, row, &rejected, err);
+	ok = rules_accept(rules, row, false, &rejected, err);
 	if (ok) {
 		out->verdict = rejected ? STORE_ADMITTED_REJECTED : STORE_ADMITTED_NEW;
 		free(job->body);

@@ -121,7 +121,7 @@ bool rules_disown(struct store_rules *rules, struct error *err)
 	struct store_call *call = rules->call;
 	struct store_rows *rows = rules->rows;
 
-	return rows->ops->release(rows, call->owner, &call->disowned, err) &&
+	return rows->ops->release(rows, call->owner, &call->went, err) &&
 		rows->ops->remove_owner(rows, call->owner, err);
 }
 

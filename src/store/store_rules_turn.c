@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "store/store_rules.h"
 
-static bool needs_key(const struct job *job)
+bool rules_needs_key(const struct job *job)
 {
 	return job->policy != LOCK_PARALLEL && job->lock_key != NULL && job->lock_key[0] != '\0';
 }
@@ -21,28 +21,34 @@ static bool make_ready(struct store_rules *rules, struct store_row *row, int64_t
 	row->news |= NEWS_READY;
 	row->job->state = JOB_QUEUED;
 	row->job->grant = grant;
+	rules_clear_wait(row->job);
 	if (!rules->rows->ops->move(rules->rows, row, err))
 		return false;
 	store_call_add_grant(rules->call, row->job);
 	return true;
 }
 
-/* Gives a free key to the first who waits for it. */
-static bool grant_key(struct store_rules *rules, const char *key, struct error *err)
+/* A free key gets its next holder. */
+static bool hold(struct store_rules *rules, const struct job *job, int64_t last_grant, struct error *err)
+{
+	const struct store_held held = { .holder = job->id, .grant = last_grant + 1, .since_ms = rules->now_ms };
+
+	return rules->rows->ops->write_lock(rules->rows, job->lock_key, &held, err);
+}
+
+bool rules_grant_key(struct store_rules *rules, const char *key, struct error *err)
 {
 	struct store_rows *rows = rules->rows;
 	struct store_row *next = NULL;
-	char *holder = NULL;
-	int64_t grant = 0;
-	bool ok = rows->ops->read_lock(rows, key, &holder, &grant, err);
+	struct store_held held = { 0 };
+	bool ok = rows->ops->read_lock(rows, key, &held, err);
 
-	if (ok && holder == NULL)
+	if (ok && held.holder == NULL)
 		ok = rows->ops->next_waiter(rows, key, &next, err);
 	if (ok && next != NULL)
-		ok = rows->ops->write_lock(rows, key, next->job->id, grant + 1, err) &&
-			make_ready(rules, next, grant + 1, err);
+		ok = hold(rules, next->job, held.grant, err) && make_ready(rules, next, held.grant + 1, err);
 	store_row_destroy(next);
-	free(holder);
+	free(held.holder);
 	return ok;
 }
 
@@ -74,29 +80,26 @@ bool rules_advance(struct store_rules *rules, struct store_row *row, struct erro
 		if (!blocked)
 			row->wait = WAIT_LOCK;
 	}
-	if (row->wait == WAIT_LOCK && !needs_key(row->job))
+	if (row->wait == WAIT_LOCK && !rules_needs_key(row->job))
 		return make_ready(rules, row, 0, err);
 	if (row->wait != before && !rules->rows->ops->move(rules->rows, row, err))
 		return false;
-	return row->wait != WAIT_LOCK || grant_key(rules, row->job->lock_key, err);
+	return row->wait != WAIT_LOCK || rules_grant_key(rules, row->job->lock_key, err);
 }
 
 /* The key is taken at once when it is free: by the invariant nobody waits for it then. */
 static bool take_key(struct store_rules *rules, struct store_row *row, struct error *err)
 {
-	struct store_rows *rows = rules->rows;
-	struct job *job = row->job;
-	char *holder = NULL;
-	int64_t grant = 0;
-	bool ok = rows->ops->read_lock(rows, job->lock_key, &holder, &grant, err);
+	struct store_held held = { 0 };
+	bool ok = rules->rows->ops->read_lock(rules->rows, row->job->lock_key, &held, err);
 
-	if (ok && holder != NULL) {
+	if (ok && held.holder != NULL) {
 		row->wait = WAIT_LOCK;
 	} else if (ok) {
-		job->grant = grant + 1;
-		ok = rows->ops->write_lock(rows, job->lock_key, job->id, job->grant, err);
+		row->job->grant = held.grant + 1;
+		ok = hold(rules, row->job, held.grant, err);
 	}
-	free(holder);
+	free(held.holder);
 	return ok;
 }
 
@@ -111,7 +114,7 @@ bool rules_first_stage(struct store_rules *rules, struct store_row *row, struct 
 		row->wait = WAIT_DELAY;
 	else if (blocked)
 		row->wait = WAIT_GROUP;
-	else if (needs_key(row->job) && !take_key(rules, row, err))
+	else if (rules_needs_key(row->job) && !take_key(rules, row, err))
 		return false;
 	row->job->state = row->wait == WAIT_NONE ? JOB_QUEUED : JOB_WAITING;
 	return true;
@@ -120,30 +123,28 @@ bool rules_first_stage(struct store_rules *rules, struct store_row *row, struct 
 static bool pass_key(struct store_rules *rules, const struct job *job, struct error *err)
 {
 	struct store_rows *rows = rules->rows;
-	char *holder = NULL;
-	int64_t grant = 0;
+	struct store_held held = { 0 };
 	bool ours;
 
-	if (!needs_key(job) || job->grant == 0)
+	if (!rules_needs_key(job) || job->grant == 0)
 		return true;
-	if (!rows->ops->read_lock(rows, job->lock_key, &holder, &grant, err))
+	if (!rows->ops->read_lock(rows, job->lock_key, &held, err))
 		return false;
 	/* Compared by grant too: a key that was given on by hand is not ours to free. */
-	ours = holder != NULL && grant == job->grant;
-	free(holder);
+	ours = held.holder != NULL && held.grant == job->grant;
+	free(held.holder);
+	held.holder = NULL;
 	if (!ours)
 		return true;
-	return rows->ops->write_lock(rows, job->lock_key, NULL, grant, err) && grant_key(rules, job->lock_key, err);
+	return rows->ops->write_lock(rows, job->lock_key, &held, err) && rules_grant_key(rules, job->lock_key, err);
 }
 
-bool rules_pass_on(struct store_rules *rules, const struct store_row *row, struct error *err)
+/* The group first: its next one may have been accepted before whoever waits at the key that is passed. */
+static bool pass_group(struct store_rules *rules, const struct job *job, struct error *err)
 {
-	const struct job *job = row->job;
 	struct store_row *head = NULL;
 	bool ok;
 
-	if (!pass_key(rules, job, err))
-		return false;
 	if (job->message.group == NULL)
 		return true;
 	ok = rules->rows->ops->group_head(rules->rows, job->queue, job->message.group, &head, err);
@@ -151,6 +152,11 @@ bool rules_pass_on(struct store_rules *rules, const struct store_row *row, struc
 		ok = rules_advance(rules, head, err);
 	store_row_destroy(head);
 	return ok;
+}
+
+bool rules_pass_on(struct store_rules *rules, const struct store_row *row, struct error *err)
+{
+	return pass_group(rules, row->job, err) && pass_key(rules, row->job, err);
 }
 
 bool rules_pass_delays(struct store_rules *rules, size_t max, bool *more, struct error *err)

@@ -13,6 +13,7 @@
 
 #include "base/descriptor.h"
 #include "base/mem.h"
+#include "store/store_rules.h"
 #include "store/store_sqlite.h"
 
 enum {
@@ -25,6 +26,7 @@ void store_sqlite_error(struct store_sqlite *sqlite, struct error *err, const ch
 	int code = sqlite3_extended_errcode(sqlite->db);
 	int system_errno = sqlite3_system_errno(sqlite->db);
 
+	sqlite->failure = code & 0xff;
 	switch (code & 0xff) {
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
@@ -126,6 +128,52 @@ static bool sqlite_count(struct store *store, uint64_t counts[JOB_STATES], struc
 	return !failed;
 }
 
+static bool sqlite_crashes(struct store *store, const char *key, unsigned *count, struct error *err)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+
+	return sqlite->rows.ops->count_crashes(&sqlite->rows, key, count, err);
+}
+
+static bool sqlite_locks(struct store *store, const char *after_key, size_t max, struct store_lock **locks,
+	size_t *count, struct error *err)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+
+	if (sqlite->rows.ops->held_locks(&sqlite->rows, after_key, max, locks, count, err))
+		return true;
+	store_locks_free(*locks, *count);
+	*locks = NULL;
+	*count = 0;
+	return false;
+}
+
+/* In one transaction, so that what it says was true at one moment. */
+static struct store_why *sqlite_why(struct store *store, const char *id, struct error *err)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+	struct store_why *why = NULL;
+
+	if (!sql_run_values(sqlite, SQL_BEGIN_READ, err, NULL, 0))
+		return NULL;
+	rules_why(&sqlite->rows, id, &why, err);
+	sql_run_values(sqlite, SQL_COMMIT, NULL, NULL, 0);
+	return why;
+}
+
+static bool sqlite_deliveries(struct store *store, const struct store_delivery_filter *filter,
+	struct store_delivery **deliveries, size_t *count, struct error *err)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+
+	if (sqlite->rows.ops->list_deliveries(&sqlite->rows, filter, deliveries, count, err))
+		return true;
+	store_deliveries_free(*deliveries, *count);
+	*deliveries = NULL;
+	*count = 0;
+	return false;
+}
+
 /* -- opening and closing ------------------------------------------------------------------------- */
 
 static void sqlite_submit(struct store *store, struct store_call *call)
@@ -151,6 +199,10 @@ static const struct store_ops ops = {
 	.find = sqlite_find,
 	.list = sqlite_list,
 	.count = sqlite_count,
+	.crashes = sqlite_crashes,
+	.locks = sqlite_locks,
+	.why = sqlite_why,
+	.deliveries = sqlite_deliveries,
 };
 
 static const struct store_rows_ops *rows_ops(void)
@@ -160,6 +212,8 @@ static const struct store_rows_ops *rows_ops(void)
 	store_sqlite_rows_ops(&made);
 	store_sqlite_turn_ops(&made);
 	store_sqlite_fault_ops(&made);
+	store_sqlite_bucket_ops(&made);
+	store_sqlite_outbox_ops(&made);
 	return &made;
 }
 
@@ -227,7 +281,8 @@ static bool open_database(struct store_sqlite *sqlite, const struct store_option
 	}
 	sqlite3_extended_result_codes(sqlite->db, 1);
 	sqlite3_busy_timeout(sqlite->db, OPEN_BUSY_MS);
-	ok = set_up(sqlite, migrate, err) && store_sqlite_check_schema(sqlite, migrate, options->check, err);
+	ok = set_up(sqlite, migrate, err) && store_sqlite_check_schema(sqlite, migrate, options->check, err) &&
+		store_sqlite_take_clock(sqlite, options->read_only, err);
 	sqlite3_busy_timeout(sqlite->db, options->loop == NULL ? OPEN_BUSY_MS : 0);
 	return ok;
 }

@@ -2,12 +2,16 @@
 /* store_sqlite.h - between the files of the SQLite store.
  *
  *      store_sqlite.c          opening, reading, closing
- *      store_sqlite_schema.c   version, migrations, integrity
+ *      store_sqlite_schema.c   version, migrating, integrity
+ *      store_sqlite_versions.c the schema, version by version
+ *      store_sqlite_clock.c    what time it is
  *      store_sqlite_commit.c   one commit a turn, busy, checkpoints
  *      store_sqlite_sql.c      every statement, prepared once
  *      store_sqlite_rows.c     row <-> struct job
  *      store_sqlite_turn.c     who is next, locks, owners
- *      store_sqlite_fault.c    faults */
+ *      store_sqlite_fault.c    faults and crashes
+ *      store_sqlite_bucket.c   rates
+ *      store_sqlite_outbox.c   deliveries */
 #ifndef STORE_STORE_SQLITE_H
 #define STORE_STORE_SQLITE_H
 
@@ -27,20 +31,26 @@ struct store_sqlite {
 	sqlite3 *db;
 	sqlite3_stmt *prepared[SQL_STATEMENTS]; /* NULL until first used */
 	ev_timer checkpoint;            /* active when the log is long enough to be copied */
+	double forced_s;                /* monotonic, of the last try to have the whole log copied */
 	double busy_since_s;            /* monotonic; 0: the last try found the lock free */
 	unsigned busy_tries;
+	int failure;                    /* SQLite's primary code of the last failure */
+	bool apart;                     /* one of the waiting calls fails, and is to fail alone */
+	bool fast;                      /* commits are not waited for: what is lost does not matter */
 };
 
 /* -- store_sqlite.c -- */
 /* What the database said last, as our kind of error. */
 void store_sqlite_error(struct store_sqlite *sqlite, struct error *err, const char *doing);
 
-/* -- store_sqlite_schema.c -- */
+/* -- store_sqlite_versions.c -- */
 struct store_sqlite_migration {
 	const char *sql;                /* from the version that is its place in the list to the next */
 };
 extern const struct store_sqlite_migration store_sqlite_migrations[];
 extern const int store_sqlite_version;
+
+/* -- store_sqlite_schema.c -- */
 /* Brings the schema to version, each step in a transaction of its own. */
 bool store_sqlite_migrate(struct store_sqlite *sqlite, const struct store_sqlite_migration *migrations, int version,
 	struct error *err);
@@ -48,13 +58,17 @@ bool store_sqlite_migrate(struct store_sqlite *sqlite, const struct store_sqlite
  * before it changes the schema, and when check is set. */
 bool store_sqlite_check_schema(struct store_sqlite *sqlite, bool migrate, bool check, struct error *err);
 
+/* -- store_sqlite_clock.c -- */
+/* Makes the steady clock of this process the store's. */
+bool store_sqlite_take_clock(struct store_sqlite *sqlite, bool read_only, struct error *err);
+
 /* -- store_sqlite_commit.c -- */
 void store_sqlite_commit_init(struct store_sqlite *sqlite);
 /* Once the database is open: watches the length of its log. */
 void store_sqlite_commit_watch(struct store_sqlite *sqlite);
 void store_sqlite_commit_finish(struct store_sqlite *sqlite);
 
-/* -- store_sqlite_rows.c, _turn.c, _fault.c: the rows' operations -- */
+/* -- the rows' operations -- */
 struct store_sqlite *store_sqlite_of(struct store_rows *rows);
 /* Reads the row that a SQL_*_ROW statement stands on. */
 struct store_row *store_sqlite_read_row(sqlite3_stmt *statement);
@@ -64,8 +78,13 @@ bool store_sqlite_one_row(struct store_sqlite *sqlite, sqlite3_stmt *statement, 
 /* All rows of a query. */
 bool store_sqlite_all_rows(struct store_sqlite *sqlite, sqlite3_stmt *statement, struct store_row ***found,
 	size_t *count, struct error *err);
+/* The first column of the first row of a query; 0 for none. */
+bool store_sqlite_one_integer(struct store_sqlite *sqlite, sqlite3_stmt *statement, int64_t *integer,
+	struct error *err);
 void store_sqlite_rows_ops(struct store_rows_ops *ops);
 void store_sqlite_turn_ops(struct store_rows_ops *ops);
 void store_sqlite_fault_ops(struct store_rows_ops *ops);
+void store_sqlite_bucket_ops(struct store_rows_ops *ops);
+void store_sqlite_outbox_ops(struct store_rows_ops *ops);
 
 #endif

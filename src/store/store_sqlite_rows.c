@@ -77,6 +77,14 @@ struct store_row *store_sqlite_read_row(sqlite3_stmt *at)
 	job->attempt.handle = sql_column_text(at, 33);
 	job->attempt.intended_ms = sqlite3_column_int64(at, 34);
 	job->attempt.started_ms = sqlite3_column_int64(at, 35);
+	row->rank = sqlite3_column_int64(at, 36);
+	job->failures = (unsigned)sqlite3_column_int64(at, 37);
+	job->waits_for = sql_column_text(at, 38);
+	job->next_try_ms = sqlite3_column_int64(at, 39);
+	job->cancelled_by = sql_column_text(at, 40);
+	job->cancel_reason = sql_column_text(at, 41);
+	job->losses = (unsigned)sqlite3_column_int64(at, 42);
+	job->attempt.timeout_ms = sqlite3_column_int64(at, 43);
 	return row;
 }
 
@@ -109,6 +117,20 @@ bool store_sqlite_all_rows(struct store_sqlite *sqlite, sqlite3_stmt *statement,
 	return !failed;
 }
 
+bool store_sqlite_one_integer(struct store_sqlite *sqlite, sqlite3_stmt *statement, int64_t *integer,
+	struct error *err)
+{
+	bool failed;
+
+	*integer = 0;
+	if (statement == NULL)
+		return false;
+	if (sql_step(sqlite, statement, &failed, err))
+		*integer = sqlite3_column_int64(statement, 0);
+	sql_done(statement);
+	return !failed;
+}
+
 static bool find(struct store_rows *rows, const char *id, struct store_row **row, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
@@ -134,10 +156,16 @@ static bool read_whole(struct store_rows *rows, struct store_row *row, struct er
 	return !failed;
 }
 
+static bool next_seq(struct store_rows *rows, int64_t *seq, struct error *err)
+{
+	return store_sqlite_one_integer(store_sqlite_of(rows), sql_query_values(store_sqlite_of(rows), SQL_NEXT_SEQ, err,
+		NULL, 0), seq, err);
+}
+
 static bool insert(struct store_rows *rows, struct store_row *row, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
-	struct job *job = row->job;
+	const struct job *job = row->job;
 
 	if (!sql_run(sqlite, SQL_INSERT_JOB, err, SQL_TEXT(job->id), SQL_TEXT(job->project), SQL_TEXT(job->deployer),
 		SQL_TEXT(job->queue), SQL_TEXT(job->lock_key), SQL_TEXT(lock_policy_name(job->policy)),
@@ -149,10 +177,27 @@ static bool insert(struct store_rows *rows, struct store_row *row, struct error 
 		SQL_TEXT(job->message.group), SQL_INTEGER(job->message.hidden_until_ms),
 		SQL_INTEGER(job->message.received_ms), SQL_INTEGER(job->message.deliveries),
 		SQL_INTEGER(job->message.settled), SQL_TEXT(job->owner), SQL_INTEGER(job->fence),
-		SQL_INTEGER(job->grant)))
+		SQL_INTEGER(job->grant), SQL_INTEGER(job->seq), SQL_INTEGER(row->rank)))
 		return false;
-	job->seq = sqlite3_last_insert_rowid(sqlite->db);
 	return sql_run(sqlite, SQL_INSERT_BODY, err, SQL_INTEGER(job->seq), SQL_TEXT(job->body));
+}
+
+/* Body and attempts refer to the job by its seq, which is the row's id, and so they move along. */
+static bool reopen(struct store_rows *rows, const struct store_row *row, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	const struct job *job = row->job;
+
+	return sql_run(sqlite, SQL_REOPEN_BODY, err, SQL_TEXT(job->id), SQL_INTEGER(job->seq)) &&
+		sql_run(sqlite, SQL_REOPEN_ATTEMPTS, err, SQL_TEXT(job->id), SQL_INTEGER(job->seq)) &&
+		sql_run(sqlite, SQL_REOPEN, err, SQL_TEXT(job->id), SQL_INTEGER(job->seq), SQL_INTEGER(row->rank),
+			SQL_INTEGER(job->not_before_ms), SQL_TEXT(job_state_name(job->state)), SQL_INTEGER(row->wait),
+			SQL_INTEGER(row->news), SQL_TEXT(job->reason), SQL_TEXT(job->detail), SQL_INTEGER(job->exit_code),
+			SQL_INTEGER(job->accepted_ms), SQL_INTEGER(job->finished_ms), SQL_TEXT(job->owner),
+			SQL_INTEGER(job->fence), SQL_INTEGER(job->grant), SQL_INTEGER(job->failures),
+			SQL_TEXT(job->waits_for), SQL_INTEGER(job->next_try_ms), SQL_TEXT(job->cancelled_by),
+			SQL_TEXT(job->cancel_reason), SQL_INTEGER(job->losses)) &&
+		sql_run(sqlite, SQL_NOTE_SEQ, err, SQL_INTEGER(job->seq));
 }
 
 static bool move(struct store_rows *rows, const struct store_row *row, struct error *err)
@@ -161,7 +206,9 @@ static bool move(struct store_rows *rows, const struct store_row *row, struct er
 
 	return sql_run(store_sqlite_of(rows), SQL_MOVE, err, SQL_INTEGER(job->seq), SQL_TEXT(job_state_name(job->state)),
 		SQL_INTEGER(row->wait), SQL_INTEGER(row->news), SQL_INTEGER(job->grant),
-		SQL_INTEGER(job->not_before_ms));
+		SQL_INTEGER(job->not_before_ms), SQL_INTEGER(job->failures), SQL_TEXT(job->waits_for),
+		SQL_INTEGER(job->next_try_ms), SQL_TEXT(job->cancelled_by), SQL_TEXT(job->cancel_reason),
+		SQL_INTEGER(job->losses));
 }
 
 static bool end(struct store_rows *rows, const struct store_row *row, struct error *err)
@@ -170,7 +217,8 @@ static bool end(struct store_rows *rows, const struct store_row *row, struct err
 
 	return sql_run(store_sqlite_of(rows), SQL_END, err, SQL_INTEGER(job->seq), SQL_TEXT(job_state_name(job->state)),
 		SQL_INTEGER(row->wait), SQL_INTEGER(row->news), SQL_TEXT(job->reason), SQL_TEXT(job->detail),
-		SQL_INTEGER(job->exit_code), SQL_INTEGER(job->finished_ms), SQL_INTEGER(store_row_is_live(row)));
+		SQL_INTEGER(job->exit_code), SQL_INTEGER(job->finished_ms), SQL_INTEGER(store_row_is_live(row)),
+		SQL_TEXT(job->cancelled_by), SQL_TEXT(job->cancel_reason));
 }
 
 static bool write_message(struct store_rows *rows, const struct store_row *row, struct error *err)
@@ -196,7 +244,8 @@ static bool begin_attempt(struct store_rows *rows, const struct store_row *row, 
 
 	return sql_run(sqlite, SQL_BEGIN_ATTEMPT, err, SQL_INTEGER(row->job->seq), SQL_INTEGER(attempt->number),
 			SQL_INTEGER(attempt->step), SQL_TEXT(attempt->token), SQL_TEXT(attempt->request),
-			SQL_TEXT(attempt->handle), SQL_INTEGER(attempt->intended_ms), SQL_INTEGER(attempt->started_ms)) &&
+			SQL_TEXT(attempt->handle), SQL_INTEGER(attempt->intended_ms), SQL_INTEGER(attempt->started_ms),
+			SQL_INTEGER(attempt->timeout_ms)) &&
 		sql_run(sqlite, SQL_CURRENT_ATTEMPT, err, SQL_INTEGER(row->job->seq), SQL_INTEGER(attempt->number),
 			SQL_INTEGER(attempt->step));
 }
@@ -219,11 +268,43 @@ static bool end_attempt(struct store_rows *rows, const struct store_row *row, co
 		SQL_INTEGER(attempt->number), SQL_INTEGER(attempt->step), SQL_TEXT(reason), SQL_INTEGER(at_ms));
 }
 
+/* -- what may be forgotten ----------------------------------------------------------------------- */
+
+static bool ended(struct store_rows *rows, const struct store_pruned *pruned, size_t max, struct store_row ***found,
+	size_t *count, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+
+	return store_sqlite_all_rows(sqlite, sql_query(sqlite, SQL_ENDED, err, SQL_INTEGER(pruned->after_ms),
+		SQL_INTEGER(pruned->after_seq), SQL_INTEGER(pruned->older_than_ms), SQL_INTEGER((int64_t)max)), found, count,
+		err);
+}
+
+static bool forget(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	const struct job *job = row->job;
+	int64_t untold = 0;
+
+	*gone = false;
+	if (!store_sqlite_one_integer(sqlite, sql_query(sqlite, SQL_UNTOLD, err, SQL_TEXT(job->id)), &untold, err))
+		return false;
+	if (untold != 0)
+		return true;
+	*gone = true;
+	return sql_run(sqlite, SQL_FORGET_DELIVERIES, err, SQL_TEXT(job->id)) &&
+		sql_run(sqlite, SQL_FORGET_ATTEMPTS, err, SQL_INTEGER(job->seq)) &&
+		sql_run(sqlite, SQL_FORGET_BODY, err, SQL_INTEGER(job->seq)) &&
+		sql_run(sqlite, SQL_FORGET_JOB, err, SQL_INTEGER(job->seq));
+}
+
 void store_sqlite_rows_ops(struct store_rows_ops *ops)
 {
 	ops->find = find;
 	ops->read_whole = read_whole;
+	ops->next_seq = next_seq;
 	ops->insert = insert;
+	ops->reopen = reopen;
 	ops->move = move;
 	ops->end = end;
 	ops->write_message = write_message;
@@ -231,4 +312,6 @@ void store_sqlite_rows_ops(struct store_rows_ops *ops)
 	ops->begin_attempt = begin_attempt;
 	ops->start_attempt = start_attempt;
 	ops->end_attempt = end_attempt;
+	ops->ended = ended;
+	ops->forget = forget;
 }

@@ -8,67 +8,6 @@
 #include "base/clock.h"
 #include "store/store_sqlite.h"
 
-/* jobs holds what changes, bodies what does not: an update rewrites its whole row.
- *
- *      wait    enum store_wait         news    enum store_news, bits
- *      open    1 until it is final     live    1 until it is final and its message settled
- *
- * The indexes on work that is under way are partial, so their size, and with it the cost of each
- * step, does not grow with the jobs that have ended. */
-#define STATES "'queued', 'waiting', 'launching', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled', 'superseded'"
-static const char version_1[] =
-	"CREATE TABLE jobs ("
-	" seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, project TEXT NOT NULL,"
-	" deployer TEXT NOT NULL, queue TEXT, lock_key TEXT NOT NULL,"
-	" policy TEXT NOT NULL CHECK (policy IN ('queue', 'latest', 'reject', 'parallel')),"
-	" priority INTEGER NOT NULL, not_before_ms INTEGER NOT NULL, commit_hash TEXT, ref TEXT, stage TEXT,"
-	" state TEXT NOT NULL CHECK (state IN (" STATES ")), wait INTEGER NOT NULL DEFAULT 0, news INTEGER NOT NULL DEFAULT 0,"
-	" open INTEGER NOT NULL, live INTEGER NOT NULL, reason TEXT, detail TEXT, exit_code INTEGER NOT NULL,"
-	" accepted_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL, message_id TEXT, receipt TEXT,"
-	" message_group TEXT, hidden_until_ms INTEGER NOT NULL, received_ms INTEGER NOT NULL,"
-	" deliveries INTEGER NOT NULL, settled INTEGER NOT NULL, attempt INTEGER NOT NULL DEFAULT 0,"
-	" step INTEGER NOT NULL DEFAULT 0, owner TEXT, fence INTEGER NOT NULL, lock_grant INTEGER NOT NULL);"
-	"CREATE INDEX jobs_waiter ON jobs (lock_key, priority DESC, seq) WHERE wait = 3;"
-	"CREATE INDEX jobs_waiting ON jobs (lock_key, deployer) WHERE wait > 0;"
-	"CREATE INDEX jobs_delayed ON jobs (not_before_ms, seq) WHERE wait = 1;"
-	"CREATE INDEX jobs_group ON jobs (queue, message_group, seq) WHERE open = 1 AND message_group IS NOT NULL;"
-	"CREATE INDEX jobs_owned ON jobs (owner, seq) WHERE live = 1;"
-	"CREATE INDEX jobs_news ON jobs (owner, seq) WHERE news > 0;"
-	"CREATE INDEX jobs_project ON jobs (project, seq);"
-	"CREATE INDEX jobs_state ON jobs (state, seq);"
-	"CREATE TABLE bodies (job INTEGER PRIMARY KEY, body TEXT);"
-	"CREATE TABLE attempts ("
-	" job INTEGER NOT NULL, number INTEGER NOT NULL, step INTEGER NOT NULL, token TEXT, handle TEXT,"
-	" intended_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL DEFAULT 0,"
-	" end_reason TEXT, request TEXT, UNIQUE (job, number, step));"
-	"CREATE TABLE owners ("
-	" id TEXT PRIMARY KEY, boot_id TEXT NOT NULL, lease_until_ms INTEGER NOT NULL, registered_ms INTEGER NOT NULL)"
-	" WITHOUT ROWID;"
-	/* A key stays for ever, so that its grants never repeat. */
-	"CREATE TABLE locks (key TEXT PRIMARY KEY, holder TEXT, last_grant INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE faults ("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, job_id TEXT, project TEXT,"
-	" queue TEXT, text TEXT NOT NULL, body TEXT, dedup_key TEXT UNIQUE, published INTEGER NOT NULL DEFAULT 0,"
-	" claim_boot_id TEXT NOT NULL DEFAULT '', claimed_until_ms INTEGER NOT NULL DEFAULT 0);"
-	"CREATE INDEX faults_unpublished ON faults (published, id) WHERE published = 0;"
-	"CREATE TABLE outbox ("
-	" id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL, sink TEXT NOT NULL, payload TEXT NOT NULL,"
-	" created_ms INTEGER NOT NULL, next_ms INTEGER NOT NULL, tries INTEGER NOT NULL DEFAULT 0,"
-	" state TEXT NOT NULL DEFAULT 'waiting', last_error TEXT);"
-	"CREATE INDEX outbox_due ON outbox (next_ms) WHERE state = 'waiting';"
-	/* Counting a million rows is a scan; keeping the count is one more row in a page that is written anyway. */
-	"CREATE TABLE counts (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TRIGGER jobs_inserted AFTER INSERT ON jobs BEGIN"
-	" INSERT INTO counts VALUES (NEW.state, 1) ON CONFLICT (state) DO UPDATE SET jobs = jobs + 1; END;"
-	"CREATE TRIGGER jobs_moved AFTER UPDATE OF state ON jobs WHEN OLD.state <> NEW.state BEGIN"
-	" UPDATE counts SET jobs = jobs - 1 WHERE state = OLD.state;"
-	" INSERT INTO counts VALUES (NEW.state, 1) ON CONFLICT (state) DO UPDATE SET jobs = jobs + 1; END;";
-
-const struct store_sqlite_migration store_sqlite_migrations[] = {
-	{ version_1 },
-};
-const int store_sqlite_version = sizeof(store_sqlite_migrations) / sizeof(store_sqlite_migrations[0]);
-
 enum { APPLICATION_ID = 0x676e7472 };   /* "gntr" */
 
 /* The one integer that a pragma or query gives. */

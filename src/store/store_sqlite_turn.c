@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "store/store_sqlite.h"
 
 static bool next_waiter(struct store_rows *rows, const char *lock_key, struct store_row **row, struct error *err)
@@ -40,41 +41,76 @@ static bool next_due(struct store_rows *rows, int64_t now_ms, struct store_row *
 static bool due_time(struct store_rows *rows, int64_t *due_ms, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
-	sqlite3_stmt *at = sql_query_values(sqlite, SQL_DUE_TIME, err, NULL, 0);
-	bool failed;
 
-	*due_ms = 0;
-	if (at == NULL)
-		return false;
 	/* min() of nothing is NULL, which reads as 0. */
-	if (sql_step(sqlite, at, &failed, err))
-		*due_ms = sqlite3_column_int64(at, 0);
-	sql_done(at);
-	return !failed;
+	return store_sqlite_one_integer(sqlite, sql_query_values(sqlite, SQL_DUE_TIME, err, NULL, 0), due_ms, err);
 }
 
-static bool read_lock(struct store_rows *rows, const char *key, char **holder, int64_t *grant, struct error *err)
+static bool count_ahead(struct store_rows *rows, const struct store_row *row, size_t *count, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	int64_t ahead;
+	bool ok = store_sqlite_one_integer(sqlite, sql_query(sqlite, SQL_COUNT_AHEAD, err, SQL_TEXT(row->job->lock_key),
+		SQL_INTEGER(row->rank), SQL_INTEGER(row->job->seq)), &ahead, err);
+
+	*count = (size_t)ahead;
+	return ok;
+}
+
+static bool count_group_ahead(struct store_rows *rows, const struct store_row *row, size_t *count, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	int64_t ahead;
+	bool ok = store_sqlite_one_integer(sqlite, sql_query(sqlite, SQL_COUNT_GROUP_AHEAD, err,
+		SQL_TEXT(row->job->queue), SQL_TEXT(row->job->message.group), SQL_INTEGER(row->job->seq)), &ahead, err);
+
+	*count = (size_t)ahead;
+	return ok;
+}
+
+static bool read_lock(struct store_rows *rows, const char *key, struct store_held *held, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
 	sqlite3_stmt *at = sql_query(sqlite, SQL_READ_LOCK, err, SQL_TEXT(key));
 	bool failed;
 
-	*holder = NULL;
-	*grant = 0;
+	*held = (struct store_held){ 0 };
 	if (at == NULL)
 		return false;
 	if (sql_step(sqlite, at, &failed, err)) {
-		*holder = sql_column_text(at, 0);
-		*grant = sqlite3_column_int64(at, 1);
+		held->holder = sql_column_text(at, 0);
+		held->grant = sqlite3_column_int64(at, 1);
+		held->since_ms = sqlite3_column_int64(at, 2);
 	}
 	sql_done(at);
 	return !failed;
 }
 
-static bool write_lock(struct store_rows *rows, const char *key, const char *holder, int64_t grant,
-	struct error *err)
+static bool write_lock(struct store_rows *rows, const char *key, const struct store_held *held, struct error *err)
 {
-	return sql_run(store_sqlite_of(rows), SQL_WRITE_LOCK, err, SQL_TEXT(key), SQL_TEXT(holder), SQL_INTEGER(grant));
+	return sql_run(store_sqlite_of(rows), SQL_WRITE_LOCK, err, SQL_TEXT(key), SQL_TEXT(held->holder),
+		SQL_INTEGER(held->grant), SQL_INTEGER(held->since_ms));
+}
+
+static bool held_locks(struct store_rows *rows, const char *after_key, size_t max, struct store_lock **locks,
+	size_t *count, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	sqlite3_stmt *at = sql_query(sqlite, SQL_HELD_LOCKS, err, SQL_TEXT(after_key), SQL_INTEGER((int64_t)max));
+	bool failed;
+
+	if (at == NULL)
+		return false;
+	while (sql_step(sqlite, at, &failed, err)) {
+		*locks = xreallocarray(*locks, *count + 1, sizeof(**locks));
+		(*locks)[(*count)++] = (struct store_lock){
+			.key = sql_column_text(at, 0), .holder = sql_column_text(at, 1), .project = sql_column_text(at, 2),
+			.grant = sqlite3_column_int64(at, 3), .since_ms = sqlite3_column_int64(at, 4),
+			.waiting = (size_t)sqlite3_column_int64(at, 5),
+		};
+	}
+	sql_done(at);
+	return !failed;
 }
 
 static bool read_owner(struct store_rows *rows, const char *id, bool *found, struct store_owner *owner,
@@ -99,7 +135,7 @@ static bool write_owner_row(struct store_rows *rows, const char *id, const struc
 	struct error *err)
 {
 	return sql_run(store_sqlite_of(rows), SQL_WRITE_OWNER, err, SQL_TEXT(id), SQL_TEXT(owner->boot_id),
-		SQL_INTEGER(owner->lease_until_ms), SQL_INTEGER(clock_wall_ms()));
+		SQL_INTEGER(owner->lease_until_ms), SQL_INTEGER(clock_steady_ms()));
 }
 
 static bool remove_owner(struct store_rows *rows, const char *id, struct error *err)
@@ -158,8 +194,11 @@ void store_sqlite_turn_ops(struct store_rows_ops *ops)
 	ops->any_waiting = any_waiting;
 	ops->next_due = next_due;
 	ops->due_time = due_time;
+	ops->count_ahead = count_ahead;
+	ops->count_group_ahead = count_group_ahead;
 	ops->read_lock = read_lock;
 	ops->write_lock = write_lock;
+	ops->held_locks = held_locks;
 	ops->read_owner = read_owner;
 	ops->write_owner_row = write_owner_row;
 	ops->remove_owner = remove_owner;

@@ -181,6 +181,38 @@ void heard_faults(void *arg, const struct store_fault *faults, size_t count, con
 	}
 }
 
+void heard_answer(void *arg, const struct store_answer *answer, const struct error *err)
+{
+	struct heard *heard = arg;
+
+	heard_finished(arg, answer->grants, answer->grant_count, err);
+	heard->verdict = answer->verdict;
+	heard->state = answer->state;
+	append(heard->about, sizeof(heard->about), answer->job_id != NULL ? answer->job_id : "-", "@",
+		answer->owner != NULL ? answer->owner : "-");
+}
+
+void heard_rate(void *arg, const struct store_rate_given *given, const struct error *err)
+{
+	heard_error(arg, err);
+	((struct heard *)arg)->rate = *given;
+}
+
+void heard_deliveries(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
+	const struct error *err)
+{
+	struct heard *heard = arg;
+
+	heard_error(heard, err);
+	heard->count = count;
+	heard->next_due_ms = next_due_ms;
+	for (size_t i = 0; i < count; i++) {
+		append(heard->faults, sizeof(heard->faults), deliveries[i].event, ":", deliveries[i].payload);
+		if (i < sizeof(heard->ids) / sizeof(heard->ids[0]))
+			heard->ids[i] = deliveries[i].id;
+	}
+}
+
 void hear(struct store_fixture *fixture, struct heard *heard)
 {
 	assert_false(heard->done);
@@ -293,12 +325,53 @@ void want_retry(struct store_fixture *fixture, struct store *store, struct job *
 	hear_kind(fixture, &heard, kind);
 }
 
-void want_cancelling(struct store_fixture *fixture, struct store *store, struct job *job, enum error_kind kind)
+void want_note_wait(struct store_fixture *fixture, struct store *store, struct job *job, enum error_kind kind)
 {
 	struct heard heard = { 0 };
 
-	store_cancelling(store, job, heard_done, &heard);
+	store_note_wait(store, job, heard_done, &heard);
 	hear_kind(fixture, &heard, kind);
+}
+
+static void want_answer(const struct heard *heard, enum store_asked verdict, const char *about)
+{
+	static const char *const names[] = {
+		[STORE_ASKED_DONE] = "done", [STORE_ASKED_BEGUN] = "begun", [STORE_ASKED_REFUSED] = "refused",
+		[STORE_ASKED_UNKNOWN] = "unknown",
+	};
+
+	assert_string_equal(names[heard->verdict], names[verdict]);
+	assert_string_equal(heard->about, about);
+}
+
+void want_asked(struct store_fixture *fixture, struct store *store, ask_fn *ask, const char *name,
+	enum store_asked verdict, const char *about, const char *grants)
+{
+	struct heard heard = { 0 };
+
+	ask(store, name, "me", heard_answer, &heard);
+	hear_kind(fixture, &heard, ERROR_NONE);
+	want_answer(&heard, verdict, about);
+	assert_string_equal(heard.grants, grants);
+}
+
+void want_told(struct store_fixture *fixture, struct store *store, const char *id, enum store_asked verdict,
+	const char *about)
+{
+	struct heard heard = { 0 };
+
+	store_tell_owner(store, id, heard_answer, &heard);
+	hear_kind(fixture, &heard, ERROR_NONE);
+	want_answer(&heard, verdict, about);
+}
+
+void want_news(struct store_fixture *fixture, struct store *store, const char *ids)
+{
+	struct heard heard;
+
+	want_sweep(fixture, store, &heard);
+	assert_string_equal(heard_ids(&heard), ids);
+	heard_finish(&heard);
 }
 
 static void finish(struct store_fixture *fixture, struct store *store, struct job *job, enum job_state state,
@@ -360,4 +433,27 @@ void want_state(struct store *store, const char *id, enum job_state state)
 		fail_msg("no job %s: %s", id, err.text);
 	assert_string_equal(job_state_name(job->state), job_state_name(state));
 	job_destroy(job);
+}
+
+int fixture_run(const struct CMUnitTest *tests, size_t count)
+{
+	static const struct store_adapter *const adapters[] = { &store_adapter_memory, &store_adapter_sqlite };
+	struct CMUnitTest *all = xcalloc(ARRAY_SIZE(adapters) * count, sizeof(*all));
+	size_t n = 0;
+	int failed;
+
+	for (size_t a = 0; a < ARRAY_SIZE(adapters); a++) {
+		for (size_t t = 0; t < count; t++) {
+			all[n] = tests[t];
+			all[n].name = xasprintf("%s: %s", adapters[a]->name, tests[t].name);
+			all[n].setup_func = fixture_setup;
+			all[n].teardown_func = fixture_teardown;
+			all[n++].initial_state = (void *)adapters[a];
+		}
+	}
+	failed = _cmocka_run_group_tests("store", all, n, NULL, NULL);
+	for (size_t i = 0; i < n; i++)
+		free((char *)all[i].name);
+	free(all);
+	return failed;
 }

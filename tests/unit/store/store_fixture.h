@@ -39,8 +39,15 @@ struct heard {
 	char grants[256];               /* "id@owner id@-" */
 	char faults[512];               /* "kind:text kind:text" */
 	int64_t ids[16];
+	enum store_asked verdict;
+	enum job_state state;
+	char about[96];                 /* "job@owner", "job@-", "-@-" */
+	struct store_rate_given rate;
 };
 
+struct CMUnitTest;
+/* Each test for each adapter, named "adapter: promise". */
+int fixture_run(const struct CMUnitTest *tests, size_t count);
 /* state is the adapter; replaced by a fixture whose stores a and b are open. */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
@@ -54,6 +61,10 @@ store_jobs_fn heard_jobs;
 store_finish_fn heard_finished;
 store_sweep_fn heard_swept;
 store_faults_fn heard_faults;
+store_answer_fn heard_answer;
+store_rate_fn heard_rate;
+/* In faults: "event:payload event:payload". */
+store_deliveries_fn heard_deliveries;
 
 /* A job of project and key "p" and deployer "d" from queue "q", with message "m-ID". */
 struct job *make_job(const char *id, enum lock_policy policy);
@@ -64,7 +75,15 @@ size_t want_disown(struct store_fixture *fixture, struct store *store, const cha
 void want_intend(struct store_fixture *fixture, struct store *store, struct job *job, enum error_kind kind);
 void want_started(struct store_fixture *fixture, struct store *store, struct job *job, enum error_kind kind);
 void want_retry(struct store_fixture *fixture, struct store *store, struct job *job, enum error_kind kind);
-void want_cancelling(struct store_fixture *fixture, struct store *store, struct job *job, enum error_kind kind);
+void want_note_wait(struct store_fixture *fixture, struct store *store, struct job *job, enum error_kind kind);
+typedef void ask_fn(struct store *store, const char *name, const char *by, store_answer_fn *done, void *arg);
+/* Asks as "me"; about and grants: what heard.about and heard.grants must say. */
+void want_asked(struct store_fixture *fixture, struct store *store, ask_fn *ask, const char *name,
+	enum store_asked verdict, const char *about, const char *grants);
+void want_told(struct store_fixture *fixture, struct store *store, const char *id, enum store_asked verdict,
+	const char *about);
+/* What the sweep gives: "1 2". */
+void want_news(struct store_fixture *fixture, struct store *store, const char *ids);
 /* grants: what heard.grants must say. */
 void want_finish(struct store_fixture *fixture, struct store *store, struct job *job, enum job_state state,
 	const char *grants);

@@ -214,7 +214,7 @@ static void writes_need_owner_and_fence(void **state)
 	want_intend(fixture, fixture->a, job, ERROR_LOST);
 	want_started(fixture, fixture->a, job, ERROR_LOST);
 	want_retry(fixture, fixture->a, job, ERROR_LOST);
-	want_cancelling(fixture, fixture->a, job, ERROR_LOST);
+	want_note_wait(fixture, fixture->a, job, ERROR_LOST);
 	want_note(fixture, fixture->a, job, ERROR_LOST);
 	want_finish_error(fixture, fixture->a, job, JOB_FAILED, ERROR_LOST);
 	want_state(fixture->a, "1", JOB_QUEUED);
@@ -267,7 +267,7 @@ static void moves_follow_the_table(void **state)
 	want_started(fixture, fixture->a, job, ERROR_NONE);
 	want_started(fixture, fixture->a, job, ERROR_NONE);
 	want_intend(fixture, fixture->a, job, ERROR_INVALID);
-	want_cancelling(fixture, fixture->a, job, ERROR_NONE);
+	want_asked(fixture, fixture->b, store_cancel, "1", STORE_ASKED_BEGUN, "1@a", "");
 	want_started(fixture, fixture->a, job, ERROR_NONE);
 	want_retry(fixture, fixture->a, job, ERROR_INVALID);
 	want_state(fixture->a, "1", JOB_CANCELLING);
@@ -461,8 +461,9 @@ static void latest_supersedes_waiting_jobs_of_its_deployer(void **state)
 	assert_string_equal(heard.jobs[0]->message.receipt, "r1-2");
 	heard_finish(&heard);
 	want_finish_error(fixture, fixture->b, older, JOB_FAILED, ERROR_INVALID);
-	want_finish(fixture, fixture->a, running, JOB_CANCELLED, "3@a");
-	want_finish(fixture, fixture->a, foreign, JOB_CANCELLED, "4@a");
+	/* In the place of the one it superseded. */
+	want_finish(fixture, fixture->a, running, JOB_CANCELLED, "4@a");
+	want_finish(fixture, fixture->a, newest, JOB_CANCELLED, "3@a");
 	job_destroy(newest);
 	job_destroy(foreign);
 	job_destroy(older);
@@ -544,7 +545,7 @@ static void one_end_can_make_two_ready(void **state)
 	want_admit(fixture, fixture->a, first);
 	want_admit(fixture, fixture->a, second);
 	want_admit(fixture, fixture->b, third);
-	want_finish(fixture, fixture->a, first, JOB_CANCELLED, "3@b 2@a");
+	want_finish(fixture, fixture->a, first, JOB_CANCELLED, "2@a 3@b");
 	job_destroy(third);
 	job_destroy(second);
 	job_destroy(first);
@@ -554,18 +555,41 @@ static void one_end_can_make_two_ready(void **state)
 static void group_comes_before_priority(void **state)
 {
 	struct store_fixture *fixture = *state;
-	struct job *first = grouped("1", "g", "k");
-	struct job *urgent = grouped("2", "g", "k");
-	struct job *other = grouped("3", "h", "k");
+	struct job *holder = grouped("1", "h", "k");
+	struct job *first = grouped("2", "g", "other");
+	struct job *urgent = grouped("3", "g", "k");
+	struct job *last = grouped("4", "i", "k");
 
 	urgent->priority = 9;
+	want_admit(fixture, fixture->a, holder);
 	want_admit(fixture, fixture->a, first);
 	want_admit(fixture, fixture->a, urgent);
-	want_admit(fixture, fixture->a, other);
-	want_finish(fixture, fixture->a, first, JOB_CANCELLED, "3@a");
-	want_finish(fixture, fixture->a, other, JOB_CANCELLED, "2@a");
-	job_destroy(other);
+	want_admit(fixture, fixture->a, last);
+	want_finish(fixture, fixture->a, holder, JOB_CANCELLED, "4@a");
+	want_finish(fixture, fixture->a, first, JOB_CANCELLED, "");
+	want_finish(fixture, fixture->a, last, JOB_CANCELLED, "3@a");
+	job_destroy(last);
 	job_destroy(urgent);
+	job_destroy(first);
+	job_destroy(holder);
+}
+
+/* One key for jobs of a group and others: who waited only for the job that ended stands in the order. */
+static void group_does_not_cost_its_jobs_their_place(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *first = grouped("1", "g", "k");
+	struct job *second = grouped("2", "g", "k");
+	struct job *other = make_job("3", LOCK_QUEUE);
+
+	xreplace(&other->lock_key, "k");
+	want_admit(fixture, fixture->a, first);
+	want_admit(fixture, fixture->a, second);
+	want_admit(fixture, fixture->a, other);
+	want_finish(fixture, fixture->a, first, JOB_CANCELLED, "2@a");
+	want_finish(fixture, fixture->a, second, JOB_CANCELLED, "3@a");
+	job_destroy(other);
+	job_destroy(second);
 	job_destroy(first);
 }
 
@@ -1003,6 +1027,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(group_runs_in_order),
 	cmocka_unit_test(one_end_can_make_two_ready),
 	cmocka_unit_test(group_comes_before_priority),
+	cmocka_unit_test(group_does_not_cost_its_jobs_their_place),
 	cmocka_unit_test(superseded_job_lets_its_group_go_on),
 	cmocka_unit_test(delayed_job_waits_for_its_time),
 	cmocka_unit_test(due_job_stands_before_a_newcomer),
@@ -1021,25 +1046,7 @@ static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(close_fails_what_is_outstanding),
 };
 
-/* Each test for each adapter, named "adapter: promise". */
 int main(void)
 {
-	static const struct store_adapter *const adapters[] = { &store_adapter_memory, &store_adapter_sqlite };
-	struct CMUnitTest all[ARRAY_SIZE(adapters) * ARRAY_SIZE(tests)];
-	size_t count = 0;
-	int failed;
-
-	for (size_t a = 0; a < ARRAY_SIZE(adapters); a++) {
-		for (size_t t = 0; t < ARRAY_SIZE(tests); t++) {
-			all[count] = tests[t];
-			all[count].name = xasprintf("%s: %s", adapters[a]->name, tests[t].name);
-			all[count].setup_func = fixture_setup;
-			all[count].teardown_func = fixture_teardown;
-			all[count++].initial_state = (void *)adapters[a];
-		}
-	}
-	failed = cmocka_run_group_tests(all, NULL, NULL);
-	for (size_t i = 0; i < count; i++)
-		free((char *)all[i].name);
-	return failed;
+	return fixture_run(tests, ARRAY_SIZE(tests));
 }

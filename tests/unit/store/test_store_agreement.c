@@ -39,7 +39,7 @@ struct step {
 static struct step throw_step(int64_t now_ms)
 {
 	return (struct step){
-		.what = dice(16), .id = dice(IDS), .owner = dice(2), .policy = (enum lock_policy)dice(LOCK_POLICIES),
+		.what = dice(20), .id = dice(IDS), .owner = dice(2), .policy = (enum lock_policy)dice(LOCK_POLICIES),
 		.priority = (int)dice(10), .key = dice(3), .group = dice(5), .deployer = dice(2),
 		/* Well away from the steps of the clock, as the stores do not ask it in the same moment. */
 		.not_before_ms = dice(4) == 0 ? now_ms + 15000 + 10000 * dice(3) : 0,
@@ -109,7 +109,7 @@ static void write_about(struct store_fixture *fixture, struct store *store, cons
 	switch (step->what) {
 	case 8: store_intend(store, job, heard_done, &heard); break;
 	case 9: store_started(store, job, heard_done, &heard); break;
-	case 10: store_cancelling(store, job, heard_done, &heard); break;
+	case 10: store_note_wait(store, job, heard_done, &heard); break;
 	case 11: store_retry(store, job, heard_done, &heard); break;
 	case 12: {
 		const struct job *jobs[] = { job };
@@ -123,6 +123,24 @@ static void write_about(struct store_fixture *fixture, struct store *store, cons
 	hear(fixture, &heard);
 	told(out, &heard);
 	job_destroy(job);
+}
+
+static void ask(struct store_fixture *fixture, struct store *store, const struct step *step, struct buf *out)
+{
+	struct heard heard = { 0 };
+	char id[16], key[16];
+
+	snprintf(id, sizeof(id), "%u", step->id);
+	snprintf(key, sizeof(key), "k%u", step->key);
+	switch (step->what) {
+	case 16: store_cancel(store, id, "me", heard_answer, &heard); break;
+	case 17: store_unlock(store, key, "me", heard_answer, &heard); break;
+	case 18: store_retry_finished(store, id, "me", heard_answer, &heard); break;
+	default: store_tell_owner(store, id, heard_answer, &heard); break;
+	}
+	hear(fixture, &heard);
+	buf_printf(out, "answer %d %s %s ", (int)heard.verdict, heard.about, job_state_name(heard.state));
+	told(out, &heard);
 }
 
 static void take_step(struct store_fixture *fixture, const struct step *step, struct buf *out)
@@ -143,6 +161,9 @@ static void take_step(struct store_fixture *fixture, const struct step *step, st
 			return;
 		store_disown(store, step->id % 2 == 0 ? "a" : "b", heard_count, &heard);
 		break;
+	case 16: case 17: case 18: case 19:
+		ask(fixture, store, step, out);
+		return;
 	default:
 		write_about(fixture, store, step, out);
 		return;
@@ -191,6 +212,35 @@ static void want_promises(struct job **jobs, size_t count)
 	}
 }
 
+static void describe_locks(struct store *store, struct buf *out)
+{
+	struct store_lock *locks;
+	size_t count;
+
+	assert_true(store_locks(store, NULL, JOBS_MAX, &locks, &count, NULL));
+	for (size_t i = 0; i < count; i++)
+		buf_printf(out, "\n%s %s %s grant %lld waiting %zu", locks[i].key, locks[i].holder,
+			locks[i].project != NULL ? locks[i].project : "-", (long long)locks[i].grant, locks[i].waiting);
+	store_locks_free(locks, count);
+}
+
+static void describe_why(struct store *store, unsigned number, struct buf *out)
+{
+	struct store_why *why;
+	char id[16];
+
+	snprintf(id, sizeof(id), "%u", number);
+	why = store_why(store, id, NULL);
+	if (why == NULL)
+		return;
+	buf_printf(out, "\nwhy %s: holder %s ahead %zu head %s ahead %zu", id, why->holder != NULL ? why->holder : "-",
+		why->ahead, why->group_head != NULL ? why->group_head : "-", why->group_ahead);
+	if (why->job->state == JOB_WAITING && why->job->not_before_ms == 0 && why->holder == NULL &&
+		why->group_head == NULL)
+		fail_msg("nobody knows why job %s waits", id);
+	store_why_free(why);
+}
+
 static void describe(struct store *store, struct buf *out)
 {
 	const struct store_filter filter = { .state = -1, .max = JOBS_MAX };
@@ -204,12 +254,17 @@ static void describe(struct store *store, struct buf *out)
 	for (int i = 0; i < JOB_STATES; i++)
 		buf_printf(out, "%llu ", (unsigned long long)counts[i]);
 	for (size_t i = 0; i < count; i++)
-		buf_printf(out, "\n%s %lld %s owner %s fence %lld grant %lld attempt %u settled %d receipt %s reason %s detail %s",
+		buf_printf(out, "\n%s %lld %s owner %s fence %lld grant %lld attempt %u settled %d receipt %s reason %s detail %s"
+			" asked %s of %s not before %lld",
 			jobs[i]->id, (long long)jobs[i]->seq, job_state_name(jobs[i]->state),
 			jobs[i]->owner != NULL ? jobs[i]->owner : "-", (long long)jobs[i]->fence, (long long)jobs[i]->grant,
 			jobs[i]->attempt.number, jobs[i]->message.settled,
 			jobs[i]->message.receipt != NULL ? jobs[i]->message.receipt : "-",
-			jobs[i]->reason != NULL ? jobs[i]->reason : "-", jobs[i]->detail != NULL ? jobs[i]->detail : "-");
+			jobs[i]->reason != NULL ? jobs[i]->reason : "-", jobs[i]->detail != NULL ? jobs[i]->detail : "-",
+			jobs[i]->cancel_reason != NULL ? jobs[i]->cancel_reason : "-",
+			jobs[i]->cancelled_by != NULL ? jobs[i]->cancelled_by : "-",
+			(long long)jobs[i]->not_before_ms);
+	describe_locks(store, out);
 	store_jobs_free(jobs, count);
 }
 
@@ -238,6 +293,8 @@ static void live_through(struct store_fixture *memory, struct store_fixture *sql
 		take_step(sqlite, &step, &heard[1]);
 		describe(memory->b, &held[0]);
 		describe(sqlite->b, &held[1]);
+		describe_why(memory->b, step.id, &held[0]);
+		describe_why(sqlite->b, step.id, &held[1]);
 		if (strcmp(buf_text(&heard[0]), buf_text(&heard[1])) != 0 || strcmp(buf_text(&held[0]), buf_text(&held[1])) != 0)
 			fail_msg("seed %llu, step %d (%u): memory: %s\n%s\nsqlite: %s\n%s", (unsigned long long)seed, n,
 				step.what, buf_text(&heard[0]), buf_text(&held[0]), buf_text(&heard[1]), buf_text(&held[1]));

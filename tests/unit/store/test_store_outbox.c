@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_store_outbox.c - what is still to be told, what may be forgotten, and rates that are shared. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../cmocka_all.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/store_rules.h"
+#include "store_fixture.h"
+
+/* -- outbox -------------------------------------------------------------------------------------- */
+
+static struct store_delivery delivery(const char *event, const char *job_id)
+{
+	return (struct store_delivery){ .sink = "hook", .event = event, .job_id = job_id, .payload = "{}" };
+}
+
+static void say(struct store_fixture *fixture, const char *event, const char *job_id, const char *dedup_key)
+{
+	const struct store_delivery said = delivery(event, job_id);
+	struct heard heard = { 0 };
+
+	store_say(fixture->a, &said, 1, dedup_key, heard_done, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+}
+
+static void want_due(struct store_fixture *fixture, size_t max, const char *want, struct heard *heard)
+{
+	*heard = (struct heard){ 0 };
+	store_claim_deliveries(fixture->b, max, heard_deliveries, heard);
+	hear(fixture, heard);
+	assert_int_equal(heard->err.kind, ERROR_NONE);
+	assert_string_equal(heard->faults, want);
+}
+
+/* What became of the delivery id. */
+static void note(struct store_fixture *fixture, struct store_delivery outcome, int64_t id)
+{
+	struct heard heard = { 0 };
+
+	outcome.id = id;
+	store_note_deliveries(fixture->b, &outcome, 1, heard_done, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+}
+
+static void want_listed(struct store *store, struct store_delivery_filter filter, const char *want)
+{
+	struct store_delivery *deliveries;
+	char text[512] = "";
+	size_t count;
+
+	filter.max = filter.max > 0 ? filter.max : 100;
+	assert_true(store_deliveries(store, &filter, &deliveries, &count, NULL));
+	for (size_t i = 0; i < count; i++) {
+		size_t used = strlen(text);
+
+		snprintf(text + used, sizeof(text) - used, "%s:%u%s%s ", deliveries[i].event, deliveries[i].tries,
+			deliveries[i].dead ? ":dead" : deliveries[i].next_try_ms > 0 ? ":open" : "",
+			deliveries[i].error != NULL ? ":failed" : "");
+	}
+	store_deliveries_free(deliveries, count);
+	assert_string_equal(text, want);
+}
+
+static void delivery_is_claimed_by_one_and_due_again_a_minute_later(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t now_ms = clock_wall_ms();
+	struct heard heard;
+
+	say(fixture, "one", "1", NULL);
+	say(fixture, "two", "1", NULL);
+	say(fixture, "three", NULL, NULL);
+	want_due(fixture, 2, "one:{} two:{}", &heard);
+	assert_in_range(heard.next_due_ms, now_ms, now_ms + 30000);
+	want_due(fixture, 2, "three:{}", &heard);
+	assert_in_range(heard.next_due_ms, now_ms + 60000, now_ms + 90000);
+	want_due(fixture, 2, "", &heard);
+	clock_shift(0, 90000);
+	want_due(fixture, 3, "one:{} two:{} three:{}", &heard);
+	clock_shift(0, -90000);
+}
+
+static void outcome_of_a_delivery_is_kept(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t later_ms = clock_wall_ms() + 500000;
+	struct heard claimed, heard;
+
+	for (int i = 0; i < 4; i++) {
+		static const char *const events[] = { "arrives", "fails", "dies", "waits" };
+
+		say(fixture, events[i], i < 3 ? "1" : "2", NULL);
+	}
+	want_due(fixture, 3, "arrives:{} fails:{} dies:{}", &claimed);
+	note(fixture, (struct store_delivery){ .tries = 1 }, claimed.ids[0]);
+	note(fixture, (struct store_delivery){ .tries = 1, .next_try_ms = later_ms, .error = "x" }, claimed.ids[1]);
+	note(fixture, (struct store_delivery){ .tries = 9, .dead = true, .error = "y" }, claimed.ids[2]);
+	note(fixture, (struct store_delivery){ .tries = 9, .dead = true }, 12345);
+	want_due(fixture, 3, "waits:{}", &heard);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "arrives:1 fails:1:open:failed dies:9:dead:failed waits:0:open ");
+	want_listed(fixture->a, (struct store_delivery_filter){ .open_only = true }, "fails:1:open:failed dies:9:dead:failed"
+		" waits:0:open ");
+	want_listed(fixture->a, (struct store_delivery_filter){ .job_id = "1" }, "arrives:1 fails:1:open:failed"
+		" dies:9:dead:failed ");
+	want_listed(fixture->a, (struct store_delivery_filter){ .job_id = "1", .open_only = true, .max = 1 },
+		"fails:1:open:failed ");
+	want_listed(fixture->a, (struct store_delivery_filter){ .after_id = claimed.ids[1], .max = 1 }, "dies:9:dead:failed ");
+	note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[0]);
+	want_due(fixture, 3, "", &heard);
+	assert_int_equal(heard.next_due_ms, later_ms);
+}
+
+static void replay(struct store_fixture *fixture, int64_t id, enum store_asked verdict)
+{
+	struct heard heard = { 0 };
+
+	store_replay(fixture->a, id, heard_answer, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+	assert_int_equal(heard.verdict, verdict);
+}
+
+static void dead_deliveries_are_replayed(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct heard claimed, heard;
+
+	replay(fixture, 0, STORE_ASKED_UNKNOWN);
+	for (int i = 0; i < 3; i++)
+		say(fixture, "e", "1", NULL);
+	want_due(fixture, 3, "e:{} e:{} e:{}", &claimed);
+	for (int i = 0; i < 3; i++)
+		note(fixture, (struct store_delivery){ .tries = 5, .dead = true, .error = "x" }, claimed.ids[i]);
+	want_due(fixture, 3, "", &heard);
+	assert_int_equal(heard.next_due_ms, 0);
+	replay(fixture, claimed.ids[1], STORE_ASKED_DONE);
+	replay(fixture, claimed.ids[1], STORE_ASKED_UNKNOWN);
+	want_due(fixture, 3, "e:{}", &heard);
+	assert_int_equal(heard.ids[0], claimed.ids[1]);
+	replay(fixture, 0, STORE_ASKED_DONE);
+	want_due(fixture, 3, "e:{} e:{}", &heard);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "e:0:open:failed e:0:open:failed e:0:open:failed ");
+}
+
+/* All of a call stand or fall with its key; what was delivered long ago was said, too. */
+static void what_was_said_under_a_key_is_not_said_again(void **state)
+{
+	struct store_fixture *fixture = *state;
+	const struct store_delivery both[] = { delivery("mail", "1"), delivery("hook", "1") };
+	struct heard heard = { 0 };
+
+	store_say(fixture->a, both, 2, "1/1/failed", heard_done, &heard);
+	hear(fixture, &heard);
+	want_due(fixture, 9, "mail:{} hook:{}", &heard);
+	for (int i = 0; i < 2; i++)
+		note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[i]);
+	say(fixture, "again", "1", "1/1/failed");
+	say(fixture, "other", "1", "1/2/failed");
+	want_due(fixture, 9, "other:{}", &heard);
+}
+
+/* What a worker said of an end that was not its to tell stays said; the next owner does not say it again. */
+static void lost_end_is_told_once(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *job = make_job("1", LOCK_QUEUE);
+	const struct store_delivery said = delivery("failed", "1");
+	struct store *const stores[] = { fixture->a, fixture->b };
+	struct job_result result;
+	struct heard adopted, heard;
+
+	want_admit(fixture, fixture->a, job);
+	want_intend(fixture, fixture->a, job, ERROR_NONE);
+	want_disown(fixture, fixture->b, "a");
+	want_adopt(fixture, fixture->b, 1, &adopted);
+	job_result_set(&result, JOB_FAILED, "exit_code", 1, "%s", "");
+	for (int i = 0; i < 2; i++) {
+		struct heard say = { 0 }, end = { 0 };
+
+		store_say(stores[i], &said, 1, "1/1/failed", heard_done, &say);
+		store_finish(stores[i], i == 0 ? job : adopted.jobs[0], &result, heard_finished, &end);
+		hear(fixture, &end);
+		assert_int_equal(say.err.kind, ERROR_NONE);
+		assert_int_equal(end.err.kind, i == 0 ? ERROR_LOST : ERROR_NONE);
+	}
+	want_due(fixture, 9, "failed:{}", &heard);
+	heard_finish(&adopted);
+	job_destroy(job);
+}
+
+static void too_large_a_payload_is_refused_and_its_move_is_not(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *job = make_job("1", LOCK_QUEUE);
+	struct store_delivery said = delivery("e", "1");
+	char *payload = xcalloc(LIMIT_DELIVERY_BYTES + 2, 1);
+	struct heard heard[2] = { 0 };
+
+	want_admit(fixture, fixture->a, job);
+	memset(payload, 'x', LIMIT_DELIVERY_BYTES + 1);
+	said.payload = payload;
+	job->attempt.number = 1;
+	store_say(fixture->a, &said, 1, NULL, heard_done, &heard[0]);
+	store_intend(fixture->a, job, heard_done, &heard[1]);
+	hear(fixture, &heard[1]);
+	assert_int_equal(heard[0].err.kind, ERROR_INVALID);
+	assert_int_equal(heard[1].err.kind, ERROR_NONE);
+	payload[LIMIT_DELIVERY_BYTES] = '\0';
+	heard[0] = (struct heard){ 0 };
+	store_say(fixture->a, &said, 1, NULL, heard_done, &heard[0]);
+	hear(fixture, &heard[0]);
+	assert_int_equal(heard[0].err.kind, ERROR_NONE);
+	free(payload);
+	job_destroy(job);
+}
+
+/* -- prune --------------------------------------------------------------------------------------- */
+
+static size_t prune(struct store_fixture *fixture, int64_t older_than_ms, size_t max)
+{
+	struct heard heard = { 0 };
+
+	store_prune(fixture->b, older_than_ms, max, heard_count, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+	return heard.count;
+}
+
+static void add_ended(struct store_fixture *fixture, const char *id, bool settled)
+{
+	struct job *job = make_job(id, LOCK_QUEUE);
+
+	want_admit(fixture, fixture->a, job);
+	want_intend(fixture, fixture->a, job, ERROR_NONE);
+	want_finish(fixture, fixture->a, job, JOB_FAILED, "");
+	job->message.settled = settled;
+	want_note(fixture, fixture->a, job, ERROR_NONE);
+	job_destroy(job);
+}
+
+static void want_jobs(struct store *store, const char *ids)
+{
+	struct heard heard = { 0 };
+
+	assert_true(store_list(store, &(struct store_filter){ .state = -1, .max = 50 }, &heard.jobs, &heard.count, NULL));
+	assert_string_equal(heard_ids(&heard), ids);
+	heard_finish(&heard);
+}
+
+static void only_what_is_over_and_told_is_forgotten(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *unfinished = make_job("1", LOCK_QUEUE);
+	int64_t later_ms = clock_wall_ms() + 1000000;
+	uint64_t counts[JOB_STATES];
+	struct heard heard;
+
+	xreplace(&unfinished->lock_key, "other");
+	want_admit(fixture, fixture->a, unfinished);
+	add_ended(fixture, "2", false);
+	add_ended(fixture, "3", true);
+	say(fixture, "untold", "3", "3/1");
+	add_ended(fixture, "4", true);
+	say(fixture, "told", "4", "4/1");
+	want_due(fixture, 9, "untold:{} told:{}", &heard);
+	note(fixture, (struct store_delivery){ .dead = true }, heard.ids[0]);
+	note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[1]);
+	add_ended(fixture, "5", true);
+	assert_int_equal(prune(fixture, clock_wall_ms() - 1000000, 10), 0);
+	want_jobs(fixture->a, "5 4 3 2 1");
+	assert_int_equal(prune(fixture, later_ms, 10), 2);
+	want_jobs(fixture->a, "3 2 1");
+	assert_true(store_count(fixture->a, counts, NULL));
+	assert_int_equal(counts[JOB_FAILED], 2);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "untold:0:dead ");
+	replay(fixture, 0, STORE_ASKED_DONE);
+	want_due(fixture, 9, "untold:{}", &heard);
+	note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[0]);
+	assert_int_equal(prune(fixture, later_ms, 10), 1);
+	want_jobs(fixture->a, "2 1");
+	job_destroy(unfinished);
+}
+
+/* A forgotten job may come again, under a grant that nobody had; what was said of it may be said again. */
+static void grants_go_on_after_their_jobs_are_forgotten(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *again = make_job("1", LOCK_QUEUE);
+	int64_t seq;
+	struct job *found;
+
+	add_ended(fixture, "1", true);
+	found = store_find(fixture->a, "1", NULL);
+	seq = found->seq;
+	job_destroy(found);
+	assert_int_equal(prune(fixture, clock_wall_ms() + 1000, 10), 1);
+	assert_null(store_find(fixture->a, "1", NULL));
+	assert_int_equal(want_admit(fixture, fixture->a, again), STORE_ADMITTED_NEW);
+	assert_int_equal(again->grant, 2);
+	assert_true(again->seq > seq);
+	job_destroy(again);
+}
+
+/* However many there are that may not be forgotten, the next call goes on behind them. */
+static void forgetting_is_bounded_and_comes_to_an_end(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t later_ms = clock_wall_ms() + 1000000;
+
+	for (int i = 0; i < 8; i++) {
+		char id[2] = { (char)('1' + i), '\0' };
+
+		add_ended(fixture, id, true);
+		if (i < 4)
+			say(fixture, "untold", id, NULL);
+	}
+	assert_int_equal(prune(fixture, later_ms, 2), 0);
+	assert_int_equal(prune(fixture, later_ms, 2), 0);
+	assert_int_equal(prune(fixture, later_ms, 2), 2);
+	assert_int_equal(prune(fixture, later_ms, 2), 2);
+	assert_int_equal(prune(fixture, later_ms, 2), 0);
+	want_jobs(fixture->a, "4 3 2 1");
+}
+
+static void add_fault(struct store_fixture *fixture, const char *text, int64_t at_ms)
+{
+	struct store_fault fault = { .at_ms = at_ms, .kind = "k", .text = text };
+	struct heard heard = { 0 };
+
+	store_add_fault(fixture->a, &fault, NULL, heard_done, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+}
+
+/* One that is not published is kept twice as long. */
+static void old_faults_are_forgotten(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t now_ms = clock_wall_ms();
+	struct heard heard = { 0 };
+
+	add_fault(fixture, "published", now_ms - 150000);
+	store_claim_faults(fixture->a, 9, heard_faults, &heard);
+	hear(fixture, &heard);
+	assert_string_equal(heard.faults, "k:published");
+	heard.done = false;
+	store_faults_published(fixture->a, heard.ids, 1, heard_done, &heard);
+	hear(fixture, &heard);
+	add_fault(fixture, "older", now_ms - 250000);
+	add_fault(fixture, "kept", now_ms - 150000);
+	say(fixture, "jobless", NULL, NULL);
+	want_due(fixture, 9, "jobless:{}", &heard);
+	note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[0]);
+	assert_int_equal(prune(fixture, now_ms - 100000, 10), 2);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "jobless:1 ");
+	heard = (struct heard){ 0 };
+	store_claim_faults(fixture->a, 9, heard_faults, &heard);
+	hear(fixture, &heard);
+	assert_string_equal(heard.faults, "k:kept");
+	/* The fault and the delivery that are left. */
+	assert_int_equal(prune(fixture, now_ms + 1000000, 1), 1);
+	assert_int_equal(prune(fixture, now_ms + 1000000, 10), 1);
+	assert_int_equal(prune(fixture, now_ms + 1000000, 10), 0);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "");
+}
+
+/* -- rates --------------------------------------------------------------------------------------- */
+
+struct rate_step {
+	const char *name;
+	int64_t after_ms;
+	unsigned want, throttles;
+	unsigned want_tokens;
+	double want_per_s, want_wait_s;
+};
+
+static const struct rate_step rate_steps[] = {
+	{ "a new bucket is full", 0, 30, 0, 30, 10, 0 },
+	{ "more than there is", 0, 30, 0, 10, 10, 0.25 },
+	{ "it fills at its rate", 500, 3, 0, 3, 10, 0 },
+	{ "not doubled within the second", 400, 9, 0, 6, 10, 0.25 },
+	{ "doubled, as somebody waited", 100, 9, 0, 1, 20, 0.25 },
+	{ "once a second only", 500, 99, 0, 10, 20, 0.25 },
+	{ "doubled again", 500, 99, 0, 10, 40, 0.25 },
+	{ "up to the most", 1000, 99, 0, 40, 50, 0.24 },
+	{ "throttled: empty and halved", 500, 5, 2, 0, 25, 0.2 },
+	{ "not twice in a second", 500, 5, 1, 0, 25, 0.2 },
+	{ "halved again", 500, 5, 1, 0, 12.5, 0.25 },
+	{ "not below the first", 1000, 0, 1, 0, 10, 0 },
+	{ "no more than the burst, and nobody waits", 60000, 20, 0, 20, 10, 0 },
+	{ "nobody waited: not doubled", 5000, 1, 0, 1, 10, 0 },
+};
+
+static bool is_about(double a, double b)
+{
+	return a - b < 0.06 && b - a < 0.06;
+}
+
+static void rate_follows_throttles_and_demand(void **state)
+{
+	struct store_rate_ask ask = { .bucket = "b", .initial_per_s = 10, .max_per_s = 50, .burst = 40 };
+	struct store_bucket bucket = { 0 };
+	int64_t now_ms = 1000000;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rate_steps); i++) {
+		const struct rate_step *step = &rate_steps[i];
+		struct store_rate_given given;
+
+		now_ms += step->after_ms;
+		ask.want = step->want;
+		ask.throttles = step->throttles;
+		given = rules_take(&bucket, &ask, "this boot", now_ms);
+		if (given.tokens != step->want_tokens || !is_about(given.per_s, step->want_per_s) ||
+			!is_about(given.wait_s, step->want_wait_s))
+			fail_msg("%s: %u tokens, %g a second, wait %g s", step->name, given.tokens, given.per_s, given.wait_s);
+	}
+	/* Of a boot that is over nothing is true any more. */
+	ask.want = 40;
+	assert_int_equal(rules_take(&bucket, &ask, "next boot", 5).tokens, 40);
+}
+
+static struct store_rate_given take(struct store_fixture *fixture, struct store *store, struct store_rate_ask ask,
+	enum error_kind kind)
+{
+	struct heard heard = { 0 };
+
+	store_take_rate(store, &ask, heard_rate, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, kind);
+	return heard.rate;
+}
+
+static void owners_share_a_rate(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct store_rate_ask ask = { .bucket = "x", .initial_per_s = 0.001, .max_per_s = 1, .burst = 10, .want = 7 };
+	struct store_rate_given given;
+
+	assert_int_equal(take(fixture, fixture->a, ask, ERROR_NONE).tokens, 7);
+	given = take(fixture, fixture->b, ask, ERROR_NONE);
+	assert_int_equal(given.tokens, 3);
+	assert_true(given.wait_s > 1);
+	ask.bucket = "y";
+	assert_int_equal(take(fixture, fixture->b, ask, ERROR_NONE).tokens, 7);
+	ask.max_per_s = 0;
+	take(fixture, fixture->a, ask, ERROR_INVALID);
+	ask.bucket = "x";
+	ask.max_per_s = 1;
+	clock_shift(20000, 0);
+	assert_int_equal(take(fixture, fixture->b, ask, ERROR_NONE).tokens, 7);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(delivery_is_claimed_by_one_and_due_again_a_minute_later),
+		cmocka_unit_test(outcome_of_a_delivery_is_kept),
+		cmocka_unit_test(dead_deliveries_are_replayed),
+		cmocka_unit_test(what_was_said_under_a_key_is_not_said_again),
+		cmocka_unit_test(lost_end_is_told_once),
+		cmocka_unit_test(too_large_a_payload_is_refused_and_its_move_is_not),
+		cmocka_unit_test(only_what_is_over_and_told_is_forgotten),
+		cmocka_unit_test(grants_go_on_after_their_jobs_are_forgotten),
+		cmocka_unit_test(forgetting_is_bounded_and_comes_to_an_end),
+		cmocka_unit_test(old_faults_are_forgotten),
+		cmocka_unit_test(rate_follows_throttles_and_demand),
+		cmocka_unit_test(owners_share_a_rate),
+	};
+
+	return fixture_run(tests, ARRAY_SIZE(tests));
+}
