@@ -4,6 +4,8 @@
 
 static const struct queue_impl *const impls[CONF_QUEUE_TYPES] = {
 	[CONF_QUEUE_SQS] = &queue_sqs_impl,
+	[CONF_QUEUE_REDIS] = &queue_redis_impl,
+	[CONF_QUEUE_STORE] = &queue_store_impl,
 };
 
 void queue_init(struct queue *queue, const struct queue_impl *impl, const struct conf_queue *conf,
@@ -104,4 +106,19 @@ void queue_send(struct queue *queue, const struct queue_outgoing *messages, size
 	queue_sent_fn *done, void *arg)
 {
 	queue->impl->send(queue, messages, count, done, arg);
+}
+
+void queue_peek(struct queue *queue, unsigned max, queue_peek_fn *done, void *arg)
+{
+	queue->impl->peek(queue, max, done, arg);
+}
+
+void queue_depth(struct queue *queue, queue_depth_fn *done, void *arg)
+{
+	queue->impl->depth(queue, done, arg);
+}
+
+void queue_redrive(struct queue *queue, queue_progress_fn *progress, queue_redrive_fn *done, void *arg)
+{
+	queue->impl->redrive(queue, progress, done, arg);
 }

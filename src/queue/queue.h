@@ -34,8 +34,8 @@ struct queue_message {
 	const char *body;               /* NULL after queue_message_drop_body() and for resumed ones */
 	size_t body_bytes;
 	unsigned deliveries;
-	int64_t received_ms;            /* wall clock */
-	int64_t hidden_until_ms;        /* wall clock */
+	int64_t received_ms;            /* steady clock */
+	int64_t hidden_until_ms;        /* steady clock */
 	void *arg;                      /* the holder's own */
 };
 
@@ -51,6 +51,10 @@ struct queue_events {
 	/* The lease is gone and cannot be had back: somebody else may hold it.  The message is still
 	 * ours to settle (which may fail) or to forget. */
 	void (*lost)(void *arg, struct queue_message *message, const struct error *why);
+	/* The queue will end our hold whatever we do (SQS: 12 hours after the receive), a while from now: a holder
+	 * whose own record is enough settles the message now and goes on without it.  Told once; otherwise the
+	 * message is lost in the end.  May be NULL. */
+	void (*expiring)(void *arg, struct queue_message *message);
 	/* A lease was renewed: hidden_until_ms changed.  May be NULL. */
 	void (*renewed)(void *arg, struct queue_message **messages, size_t count);
 	void *arg;
@@ -123,5 +127,37 @@ struct queue_outgoing {
 /* Sends up to 10; failed entries are retried; err names the first that could not be sent. */
 typedef void queue_sent_fn(void *arg, size_t sent, const struct error *err);
 void queue_send(struct queue *queue, const struct queue_outgoing *messages, size_t count, queue_sent_fn *done, void *arg);
+
+
+/* A look at messages without taking them away for long: up to max, each hidden for a moment and shown again
+ * at once; its receive count grows, which the caller should say.  Texts are lent.  On FIFO
+ * queues a look holds up the groups it touches for that moment, and shows of each only what one receive
+ * brings.  With an error, messages are what was seen before it. */
+struct queue_peeked {
+	const char *id, *group, *body;
+	size_t body_bytes;
+	unsigned deliveries;
+	int64_t sent_ms;                /* wall clock of the queue; 0: unknown */
+};
+typedef void queue_peek_fn(void *arg, const struct queue_peeked *messages, size_t count, const struct error *err);
+void queue_peek(struct queue *queue, unsigned max, queue_peek_fn *done, void *arg);
+
+/* How much waits in the queue, as far as it says. */
+struct queue_depth {
+	int64_t visible, hidden, delayed;       /* -1: unknown */
+	int64_t oldest_age_ms;                  /* -1: unknown */
+	char dead_letter[512];                  /* where its redrive policy sends messages: an ARN or ""  */
+	unsigned max_receives;                  /* of the redrive policy; 0: none */
+};
+typedef void queue_depth_fn(void *arg, const struct queue_depth *depth, const struct error *err);
+void queue_depth(struct queue *queue, queue_depth_fn *done, void *arg);
+
+/* Moves what the dead-letter queue of queue holds back into it (SQS: StartMessageMoveTask, watched by
+ * ListMessageMoveTasks until it ends).  progress (may be NULL) runs with each look that finds it under way;
+ * moved is the number so far, total -1 when it is not known.  A move that somebody else has started is
+ * watched as well.  ERROR_INVALID: it has no dead-letter queue. */
+typedef void queue_progress_fn(void *arg, uint64_t moved, int64_t total);
+typedef void queue_redrive_fn(void *arg, uint64_t moved, const struct error *err);
+void queue_redrive(struct queue *queue, queue_progress_fn *progress, queue_redrive_fn *done, void *arg);
 
 #endif

@@ -35,9 +35,12 @@ struct queue_impl {
 	void (*forget)(struct queue_message *message);
 	void (*send)(struct queue *queue, const struct queue_outgoing *messages, size_t count,
 		queue_sent_fn *done, void *arg);
+	void (*peek)(struct queue *queue, unsigned max, queue_peek_fn *done, void *arg);
+	void (*depth)(struct queue *queue, queue_depth_fn *done, void *arg);
+	void (*redrive)(struct queue *queue, queue_progress_fn *progress, queue_redrive_fn *done, void *arg);
 };
 
-extern const struct queue_impl queue_sqs_impl;
+extern const struct queue_impl queue_redis_impl, queue_sqs_impl, queue_store_impl;
 
 /* For an adapter's create. */
 void queue_init(struct queue *queue, const struct queue_impl *impl, const struct conf_queue *conf,

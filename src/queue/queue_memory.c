@@ -1,69 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue_memory.c - see queue_memory.h.
  *
- * An entry is what the queue keeps; a held message is what a receiver got of it.  One timer of
- * zero length does everything that must not happen inside a call: deliveries and completions. */
-#include "queue/queue_memory.h"
+ * One timer of zero length does everything that must not happen inside a call: deliveries and
+ * completions.  What a test may do to the queue is in queue_memory_hands.c. */
+#include "queue/queue_memory_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/mem.h"
-#include "queue/queue_impl.h"
 
 enum { MEMORY_BATCH = 10 };
-
-struct memory_entry {
-	struct list link;               /* in queue_memory.entries, or .deleted: ids are lent */
-	char *id, *body, *group;
-	unsigned deliveries;
-	bool hidden;
-	struct memory_message *held;    /* by the newest delivery; NULL when it was forgotten */
-};
-
-struct memory_message {
-	struct queue_message face;
-	struct list link;               /* in queue_memory.held, .settling or .lost */
-	struct memory_entry *entry;     /* NULL when the entry has gone, or for a resumed stranger */
-	char *id, *receipt, *group, *body;
-	enum queue_verdict verdict;
-	queue_done_fn *done;
-	void *arg;
-	struct error error;
-};
-
-struct memory_answer {                  /* of a probe, a stop or a send */
-	struct list link;
-	queue_done_fn *done;
-	queue_sent_fn *sent;
-	size_t count;
-	void *arg;
-	struct error error;
-};
-
-struct queue_memory {
-	struct queue face;
-	ev_timer turn;
-	struct list entries, deleted, held, settling, lost, answers;
-	bool started, stopped, ordered;
-	bool *gone;                     /* set to true by destroy while the turn runs */
-	unsigned room, next_id, next_receipt;
-	enum error_kind settle_fails, probe_fails;
-};
-
-static struct queue_memory *memory_of(const struct queue *queue)
-{
-	return container_of(queue, struct queue_memory, face);
-}
 
 static struct memory_message *message_of(struct queue_message *message)
 {
 	return container_of(message, struct memory_message, face);
 }
 
-static void wake(struct queue_memory *queue)
+void queue_memory_wake(struct queue_memory *queue)
 {
 	if (!ev_is_active(&queue->turn)) {
 		ev_timer_set(&queue->turn, 0., 0.);
@@ -71,7 +27,7 @@ static void wake(struct queue_memory *queue)
 	}
 }
 
-static struct memory_entry *find(const struct queue_memory *queue, const char *id)
+struct memory_entry *queue_memory_find(const struct queue_memory *queue, const char *id)
 {
 	struct memory_entry *entry;
 
@@ -209,6 +165,19 @@ static bool tell_lost(struct queue_memory *queue)
 	return true;
 }
 
+static bool tell_expiring(struct queue_memory *queue)
+{
+	struct memory_message *message = list_first(&queue->expiring, struct memory_message, link);
+
+	if (message == NULL)
+		return false;
+	list_remove(&message->link);
+	list_append(&queue->held, &message->link);
+	if (queue->face.events.expiring != NULL)
+		queue->face.events.expiring(queue->face.events.arg, &message->face);
+	return true;
+}
+
 static bool tell_settled(struct queue_memory *queue)
 {
 	struct memory_message *message = list_first(&queue->settling, struct memory_message, link);
@@ -223,6 +192,56 @@ static bool tell_settled(struct queue_memory *queue)
 	return true;
 }
 
+/* A look counts as a delivery, as it does in SQS. */
+static void tell_peeked(struct queue_memory *queue, const struct memory_answer *answer)
+{
+	struct queue_peeked *messages = xcalloc(answer->count + 1, sizeof(*messages));
+	struct memory_entry *entry;
+	size_t count = 0;
+
+	list_each(entry, &queue->entries, link) {
+		if (entry->hidden || count == answer->count)
+			continue;
+		messages[count++] = (struct queue_peeked){
+			.id = entry->id, .group = entry->group, .body = entry->body, .body_bytes = strlen(entry->body),
+			.deliveries = ++entry->deliveries, .sent_ms = entry->sent_ms,
+		};
+	}
+	answer->peeked(answer->arg, messages, count, NULL);
+	free(messages);
+}
+
+static void tell_depth(struct queue_memory *queue, const struct memory_answer *answer)
+{
+	struct queue_depth depth = { .oldest_age_ms = -1 };
+	struct memory_entry *entry;
+
+	list_each(entry, &queue->entries, link) {
+		int64_t age_ms = clock_wall_ms() - entry->sent_ms;
+
+		depth.hidden += entry->hidden;
+		depth.visible += !entry->hidden;
+		if (age_ms > depth.oldest_age_ms)
+			depth.oldest_age_ms = age_ms;
+	}
+	if (queue->has_dead_letters)
+		snprintf(depth.dead_letter, sizeof(depth.dead_letter), "%s, buried", queue_name(&queue->face));
+	answer->measured(answer->arg, &depth, NULL);
+}
+
+static void tell_redriven(struct queue_memory *queue, const struct memory_answer *answer)
+{
+	struct memory_entry *entry;
+	struct error err;
+	uint64_t moved = 0;
+
+	list_each(entry, &queue->buried, link)
+		moved++;
+	list_splice(&queue->entries, &queue->buried);
+	error_set(&err, ERROR_INVALID, "queue %s has no dead-letter queue", queue_name(&queue->face));
+	answer->redriven(answer->arg, moved, queue->has_dead_letters ? NULL : &err);
+}
+
 static bool tell_answer(struct queue_memory *queue)
 {
 	struct memory_answer *answer = list_first(&queue->answers, struct memory_answer, link);
@@ -233,7 +252,13 @@ static bool tell_answer(struct queue_memory *queue)
 	copy = *answer;
 	list_remove(&answer->link);
 	free(answer);
-	if (copy.sent != NULL)
+	if (copy.peeked != NULL)
+		tell_peeked(queue, &copy);
+	else if (copy.measured != NULL)
+		tell_depth(queue, &copy);
+	else if (copy.redriven != NULL)
+		tell_redriven(queue, &copy);
+	else if (copy.sent != NULL)
 		copy.sent(copy.arg, copy.count, copy.error.kind != ERROR_NONE ? &copy.error : NULL);
 	else if (copy.done != NULL)
 		copy.done(copy.arg, copy.error.kind != ERROR_NONE ? &copy.error : NULL);
@@ -248,7 +273,8 @@ static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	queue->gone = &gone;
-	while (!gone && (tell_lost(queue) || tell_settled(queue) || tell_answer(queue) || deliver(queue)))
+	while (!gone && (tell_expiring(queue) || tell_lost(queue) || tell_settled(queue) || tell_answer(queue) ||
+			 deliver(queue)))
 		;
 	if (!gone)
 		queue->gone = NULL;
@@ -267,7 +293,7 @@ static void answer_later(struct queue_memory *queue, const struct memory_answer 
 
 	*answer = *given;
 	list_append(&queue->answers, &answer->link);
-	wake(queue);
+	queue_memory_wake(queue);
 }
 
 static void memory_probe(struct queue *face, queue_done_fn *done, void *arg)
@@ -283,13 +309,13 @@ static void memory_probe(struct queue *face, queue_done_fn *done, void *arg)
 static void memory_start(struct queue *face)
 {
 	memory_of(face)->started = true;
-	wake(memory_of(face));
+	queue_memory_wake(memory_of(face));
 }
 
 static void memory_set_room(struct queue *face, unsigned room)
 {
 	memory_of(face)->room = room;
-	wake(memory_of(face));
+	queue_memory_wake(memory_of(face));
 }
 
 static void memory_stop(struct queue *face, queue_done_fn *done, void *arg)
@@ -302,7 +328,7 @@ static struct queue_message *memory_resume(struct queue *face, const struct job_
 {
 	struct queue_memory *queue = memory_of(face);
 	struct memory_message *message = hold(queue, ref->id, ref->receipt, ref->group, NULL);
-	struct memory_entry *entry = find(queue, ref->id);
+	struct memory_entry *entry = queue_memory_find(queue, ref->id);
 
 	message->face.deliveries = ref->deliveries;
 	message->face.received_ms = ref->received_ms;
@@ -367,7 +393,7 @@ static void memory_settle(struct queue_message *face, enum queue_verdict verdict
 		entry->hidden = false;
 	list_remove(&message->link);
 	list_append(&queue->settling, &message->link);
-	wake(queue);
+	queue_memory_wake(queue);
 }
 
 static void memory_give_back(struct queue *face, struct queue_message **messages, size_t count)
@@ -388,6 +414,23 @@ static void memory_send(struct queue *face, const struct queue_outgoing *message
 	for (size_t i = 0; i < count; i++)
 		queue_memory_put(face, messages[i].body, messages[i].group);
 	answer_later(memory_of(face), &(struct memory_answer){ .sent = sent, .count = count, .arg = arg });
+}
+
+static void memory_peek(struct queue *face, unsigned max, queue_peek_fn *done, void *arg)
+{
+	answer_later(memory_of(face), &(struct memory_answer){ .peeked = done, .count = max, .arg = arg });
+}
+
+static void memory_depth(struct queue *face, queue_depth_fn *done, void *arg)
+{
+	answer_later(memory_of(face), &(struct memory_answer){ .measured = done, .arg = arg });
+}
+
+/* At once, so that nobody could see it under way. */
+static void memory_redrive(struct queue *face, queue_progress_fn *progress, queue_redrive_fn *done, void *arg)
+{
+	(void)progress;
+	answer_later(memory_of(face), &(struct memory_answer){ .redriven = done, .arg = arg });
 }
 
 static void free_messages(struct list *messages)
@@ -413,7 +456,9 @@ static void memory_destroy(struct queue *face)
 	free_messages(&queue->held);
 	free_messages(&queue->settling);
 	free_messages(&queue->lost);
+	free_messages(&queue->expiring);
 	free_entries(&queue->entries);
+	free_entries(&queue->buried);
 	free_entries(&queue->deleted);
 	list_each_safe(answer, next, &queue->answers, link)
 		free(answer);
@@ -435,6 +480,9 @@ static const struct queue_impl memory_impl = {
 	.give_back = memory_give_back,
 	.forget = memory_forget,
 	.send = memory_send,
+	.peek = memory_peek,
+	.depth = memory_depth,
+	.redrive = memory_redrive,
 };
 
 struct queue *queue_memory_create(const struct conf_queue *conf, const struct queue_env *env,
@@ -446,75 +494,13 @@ struct queue *queue_memory_create(const struct conf_queue *conf, const struct qu
 	queue_init(&queue->face, &memory_impl, conf, env, events);
 	queue->ordered = len > 5 && strcmp(conf->url + len - 5, ".fifo") == 0;
 	list_init(&queue->entries);
+	list_init(&queue->buried);
 	list_init(&queue->deleted);
 	list_init(&queue->held);
 	list_init(&queue->settling);
 	list_init(&queue->lost);
+	list_init(&queue->expiring);
 	list_init(&queue->answers);
 	ev_timer_init(&queue->turn, on_turn, 0., 0.);
 	return &queue->face;
-}
-
-/* -- the hands of a test ---------------------------------------------------------------------------- */
-
-const char *queue_memory_put(struct queue *face, const char *body, const char *group)
-{
-	struct queue_memory *queue = memory_of(face);
-	struct memory_entry *entry = xnew(struct memory_entry);
-
-	entry->id = xasprintf("message-%u", ++queue->next_id);
-	entry->body = xstrdup(body);
-	entry->group = xstrdup(group);
-	list_append(&queue->entries, &entry->link);
-	wake(queue);
-	return entry->id;
-}
-
-void queue_memory_redeliver(struct queue *face, const char *id)
-{
-	struct memory_entry *entry = find(memory_of(face), id);
-
-	if (entry == NULL)
-		return;
-	entry->hidden = false;
-	wake(memory_of(face));
-}
-
-void queue_memory_lose(struct queue *face, const char *id)
-{
-	struct queue_memory *queue = memory_of(face);
-	struct memory_entry *entry = find(queue, id);
-
-	if (entry == NULL || entry->held == NULL)
-		return;
-	list_remove(&entry->held->link);
-	list_append(&queue->lost, &entry->held->link);
-	wake(queue);
-}
-
-void queue_memory_fail_settles(struct queue *face, enum error_kind kind)
-{
-	memory_of(face)->settle_fails = kind;
-}
-
-void queue_memory_fail_probes(struct queue *face, enum error_kind kind)
-{
-	memory_of(face)->probe_fails = kind;
-}
-
-size_t queue_memory_count(const struct queue *face)
-{
-	struct memory_entry *entry;
-	size_t count = 0;
-
-	list_each(entry, &memory_of(face)->entries, link)
-		count++;
-	return count;
-}
-
-unsigned queue_memory_deliveries(const struct queue *face, const char *id)
-{
-	struct memory_entry *entry = find(memory_of(face), id);
-
-	return entry != NULL ? entry->deliveries : 0;
 }

@@ -19,6 +19,10 @@ const char *queue_memory_put(struct queue *queue, const char *body, const char *
 void queue_memory_redeliver(struct queue *queue, const char *id);
 /* Tells the holder that the lease of a held message is gone. */
 void queue_memory_lose(struct queue *queue, const char *id);
+/* Tells the holder that the hold of a message ends soon. */
+void queue_memory_expire(struct queue *queue, const char *id);
+/* Moves a visible message to the queue's dead letters, from where a redrive brings it back. */
+void queue_memory_bury(struct queue *queue, const char *id);
 /* From now on settles end with this error; ERROR_NONE ends that. */
 void queue_memory_fail_settles(struct queue *queue, enum error_kind kind);
 /* From now on probes answer this; ERROR_NONE ends that. */

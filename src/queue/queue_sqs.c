@@ -19,13 +19,13 @@ static struct sqs_message *message_of(struct queue_message *message)
 	return container_of(message, struct sqs_message, face);
 }
 
-struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, json_t *input, unsigned timeout_ms,
-	bool long_poll, aws_reply_fn *done, void *arg)
+struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, json_t *input,
+	struct sqs_patience patience, aws_reply_fn *done, void *arg)
 {
 	struct aws_request request = {
 		.service = AWS_SQS, .action = action, .region = queue->address.region,
 		.endpoint = queue->address.origin, .input = input,
-		.timeout_ms = timeout_ms, .long_poll = long_poll, .tries = long_poll ? 2 : 0,
+		.timeout_ms = patience.timeout_ms, .long_poll = patience.long_poll, .tries = patience.tries,
 	};
 	struct aws_call *call = aws_call(queue->face.env.aws, &request, done, arg);
 
@@ -44,22 +44,32 @@ void sqs_arm(struct queue_sqs *queue, ev_timer *timer, double delay_s)
 
 /* -- taking over ------------------------------------------------------------------------------------ */
 
-/* What a stored wall clock time is on the monotonic clock. */
-static double monotonic_of(int64_t wall_ms)
+/* What a stored time is on the monotonic clock. */
+static double monotonic_of(int64_t steady_ms)
 {
-	return clock_monotonic_s() + (double)(wall_ms - clock_wall_ms()) / 1000;
+	return clock_monotonic_s() + (double)(steady_ms - clock_steady_ms()) / 1000;
 }
 
-static void set_times(struct sqs_message *message, int64_t received_ms, int64_t hidden_until_ms)
+/* The clock may have been set since another process wrote these times: before a boot, or on another host.
+ * Set back, it makes a time lie in the future, and a lease longer than any.  Set ahead, it makes a lease that
+ * runs look over: then SQS is asked to renew it all the same, and only what SQS says ends a hold
+ * (queue_sqs_lease.c). */
+static void set_received(struct sqs_message *message, int64_t received_ms)
 {
-	int64_t now_ms = clock_wall_ms();
+	int64_t now_ms = clock_steady_ms();
 
-	/* A time in the future comes from a clock that was set back, a missing one from nowhere. */
 	if (received_ms <= 0 || received_ms > now_ms)
 		received_ms = now_ms;
-	message->face.received_ms = received_ms;
+	sqs_message_received(message, monotonic_of(received_ms), received_ms, true);
+}
+
+static void set_hidden(struct sqs_message *message, int64_t hidden_until_ms)
+{
+	int64_t latest_ms = clock_steady_ms() + (int64_t)sqs_of(message->face.queue)->visibility_s * 1000;
+
+	if (hidden_until_ms > latest_ms)
+		hidden_until_ms = latest_ms;
 	message->face.hidden_until_ms = hidden_until_ms;
-	message->received_s = monotonic_of(received_ms);
 	message->hidden_until_s = monotonic_of(hidden_until_ms);
 }
 
@@ -70,7 +80,8 @@ static struct queue_message *sqs_resume(struct queue *face, const struct job_mes
 		.id = ref->id, .receipt = ref->receipt, .group = ref->group, .deliveries = ref->deliveries,
 	});
 
-	set_times(message, ref->received_ms, ref->hidden_until_ms);
+	set_received(message, ref->received_ms);
+	set_hidden(message, ref->hidden_until_ms);
 	sqs_lease_schedule(&queue->lease, message);
 	return &message->face;
 }
@@ -90,9 +101,8 @@ static void sqs_supersede(struct queue_message *held, struct queue_message *newe
 	struct sqs_message *message = message_of(held);
 	struct sqs_message *from = message_of(newer);
 
-	message->received_s = from->received_s;
+	sqs_message_received(message, from->received_s, newer->received_ms, from->guessed);
 	message->hidden_until_s = from->hidden_until_s;
-	held->received_ms = newer->received_ms;
 	held->hidden_until_ms = newer->hidden_until_ms;
 	held->deliveries = newer->deliveries;
 	take_handle(message, newer->receipt);
@@ -102,10 +112,11 @@ static void sqs_supersede(struct queue_message *held, struct queue_message *newe
 static void sqs_update(struct queue_message *held, const char *receipt, int64_t hidden_until_ms)
 {
 	struct sqs_message *message = message_of(held);
-	bool newer = strcmp(message->receipt, receipt) != 0;
 
 	/* A new handle is a new receive, and the twelve hours begin again. */
-	set_times(message, newer ? clock_wall_ms() : held->received_ms, hidden_until_ms);
+	if (strcmp(message->receipt, receipt) != 0)
+		set_received(message, clock_steady_ms());
+	set_hidden(message, hidden_until_ms);
 	take_handle(message, receipt);
 }
 
@@ -206,6 +217,7 @@ static struct queue *sqs_create(const struct conf_queue *conf, const struct queu
 	list_init(&queue->errands);
 	list_init(&queue->lost);
 	list_init(&queue->finished);
+	list_init(&queue->expiring);
 	sqs_poller_init(&queue->poller, queue);
 	sqs_lease_init(&queue->lease, queue);
 	sqs_lane_init(&queue->deletes, queue, SQS_DELETE, (double)conf->delete_linger_ms / 1000);
@@ -229,4 +241,7 @@ const struct queue_impl queue_sqs_impl = {
 	.give_back = sqs_give_back,
 	.forget = sqs_forget,
 	.send = sqs_send,
+	.peek = sqs_peek,
+	.depth = sqs_depth,
+	.redrive = sqs_redrive,
 };

@@ -7,6 +7,10 @@
  *      queue_sqs_batch.c       one batch call, each entry's answer
  *      queue_sqs_message.c     a held message, and telling the holder
  *      queue_sqs_trouble.c     failures in a row: logged once, paced
+ *      queue_sqs_errand.c      what concerns no held message: probe, depth
+ *      queue_sqs_send.c        sending by hand
+ *      queue_sqs_peek.c        a look at messages
+ *      queue_sqs_redrive.c     the way back out of the dead-letter queue
  *
  * No part calls the holder in the middle of its work: what there is to tell is put on a list, and
  * sqs_tell() is the last thing that happens in a turn, as the queue may vanish in it. */
@@ -28,9 +32,22 @@ struct queue_sqs;
 enum {
 	LIMIT_SQS_POLLS = 16,           /* receives at once */
 	LIMIT_SQS_CALLS = 16,           /* batch calls at once, of each kind */
-	SQS_LAST_WARNING_S = 60,        /* lost is told this long before the twelve hours end */
+	SQS_EXPIRING_S = 15 * 60,       /* expiring is told this long before the twelve hours end */
+	SQS_LAST_WARNING_S = 60,        /* and lost this long */
 	SQS_EAGER_RETURNS = 20,         /* deliveries after which a dead letter isn't shown again at once */
 };
+
+/* -- calls ---------------------------------------------------------------------------------------- */
+
+/* How patient a call is; zeroes: as aws.h has it. */
+struct sqs_patience {
+	unsigned tries;
+	unsigned timeout_ms;            /* of each */
+	bool long_poll;
+};
+/* A call of this queue's service, region and endpoint; input is taken. */
+struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, json_t *input,
+	struct sqs_patience patience, aws_reply_fn *done, void *arg);
 
 /* -- trouble -------------------------------------------------------------------------------------- */
 
@@ -63,6 +80,9 @@ struct sqs_message {
 	struct sqs_group *member;       /* FIFO only */
 	enum sqs_phase phase;
 	double received_s, hidden_until_s, due_s;       /* monotonic */
+	bool guessed;                   /* received_s comes from a stored time, whose clock may have been set since */
+	bool warned;                    /* expiring has been told, or is about to be */
+	struct list expiring;           /* queue_sqs.expiring */
 	struct sqs_batch *batch;        /* the call that is under way for it */
 	unsigned slot;                  /* in batch */
 	bool alone;                     /* a batch with it was refused as a whole */
@@ -88,6 +108,10 @@ void sqs_message_hidden_for(struct sqs_message *message, double from_s, double h
 /* Its settle is answered; err NULL: as it was asked for.  Told by sqs_tell(). */
 void sqs_message_finish(struct sqs_message *message, const struct error *err);
 void sqs_message_lose(struct sqs_message *message, const struct error *why);
+/* Its twelve hours end soon. */
+void sqs_message_warn(struct sqs_message *message);
+/* The twelve hours begin anew: it has been received again. */
+void sqs_message_received(struct sqs_message *message, double received_s, int64_t received_ms, bool guessed);
 /* Tells the holder what there is, first of all that these were renewed.  The queue may be gone
  * afterwards. */
 void sqs_tell(struct queue_sqs *queue, struct queue_message **renewed, size_t count);
@@ -113,12 +137,14 @@ struct sqs_batch {
 	sqs_batch_fn *done;
 };
 void sqs_batch_send(struct queue_sqs *queue, enum sqs_action action, struct sqs_message *const *messages,
-	const unsigned *visibility_s, size_t count, sqs_batch_fn *done);
+	const unsigned *visibility_s, size_t count, struct sqs_patience patience, sqs_batch_fn *done);
 /* Notes how the call went and returns how long those that have to be sent again should wait. */
 double sqs_batch_note(struct sqs_batch *batch, struct sqs_trouble *trouble, const struct sqs_answer *answers,
 	const struct error *whole);
 /* Whether the handle that the call used is still the newest. */
 bool sqs_batch_is_current(const struct sqs_batch *batch, size_t i);
+/* Whether a message that is to be settled waits for this batch first. */
+bool sqs_batch_is_awaited(const struct sqs_batch *batch);
 void sqs_batch_destroy(struct sqs_batch *batch);
 
 /* -- leases --------------------------------------------------------------------------------------- */
@@ -196,6 +222,23 @@ void sqs_poller_stop(struct sqs_poller *poller, queue_done_fn *done, void *arg);
 /* A lane has got further: a stop may be over. */
 void sqs_poller_poke(struct sqs_poller *poller);
 
+/* -- errands: calls that concern no held message --------------------------------------------------- */
+
+struct sqs_errand {
+	struct list link;               /* queue_sqs.errands */
+	struct queue_sqs *queue;
+	struct aws_call *call;          /* under way, or NULL */
+	ev_timer timer;                 /* until its next step */
+	void (*dispose)(struct sqs_errand *errand);
+	void *arg;                      /* of its completion */
+};
+/* dispose frees what embeds the errand, and nothing of the errand itself. */
+void sqs_errand_init(struct sqs_errand *errand, struct queue_sqs *queue, void *arg,
+	void (*on_step)(struct ev_loop *, ev_timer *, int), void (*dispose)(struct sqs_errand *));
+/* Without its completion, which the caller keeps and calls last. */
+void sqs_errand_end(struct sqs_errand *errand);
+void sqs_errands_cancel(struct queue_sqs *queue);
+
 /* -- the adapter ---------------------------------------------------------------------------------- */
 
 struct queue_sqs {
@@ -204,24 +247,24 @@ struct queue_sqs {
 	unsigned visibility_s, wait_s;
 	struct list messages;           /* sqs_message.all */
 	struct table groups;
-	struct list batches, errands;   /* calls under way: batches; probes and sends */
+	struct list batches, errands;   /* under way */
 	struct list lost, finished;     /* sqs_message.link: to be told */
+	struct list expiring;           /* sqs_message.expiring: the same */
 	struct sqs_poller poller;
 	struct sqs_lease lease;
 	struct sqs_lane deletes, releases;
 	bool *gone;                     /* set to true by destroy while sqs_tell() runs */
 };
-/* A call of this queue's service, region and endpoint; input is taken. */
-struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, json_t *input, unsigned timeout_ms,
-	bool long_poll, aws_reply_fn *done, void *arg);
 /* Ends a hold (queue.h, queue_settle). */
 void sqs_settle(struct sqs_message *message, enum queue_verdict verdict, queue_done_fn *done, void *arg);
 /* (Re)starts a timer that fires once after delay_s, or at once if that is less than nothing. */
 void sqs_arm(struct queue_sqs *queue, ev_timer *timer, double delay_s);
 
-/* queue_sqs_errand.c: calls that are nobody's batch. */
+/* As in queue_impl.h. */
 void sqs_probe(struct queue *face, queue_done_fn *done, void *arg);
+void sqs_depth(struct queue *face, queue_depth_fn *done, void *arg);
 void sqs_send(struct queue *face, const struct queue_outgoing *messages, size_t count, queue_sent_fn *done, void *arg);
-void sqs_errands_cancel(struct queue_sqs *queue);
+void sqs_peek(struct queue *face, unsigned max, queue_peek_fn *done, void *arg);
+void sqs_redrive(struct queue *face, queue_progress_fn *progress, queue_redrive_fn *done, void *arg);
 
 #endif

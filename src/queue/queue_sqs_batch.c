@@ -36,6 +36,15 @@ bool sqs_batch_is_current(const struct sqs_batch *batch, size_t i)
 	return strcmp(batch->messages[i]->receipt, batch->receipts[i]) == 0;
 }
 
+bool sqs_batch_is_awaited(const struct sqs_batch *batch)
+{
+	for (size_t i = 0; batch->action == SQS_RENEW && i < batch->count; i++) {
+		if (batch->messages[i] != NULL && batch->messages[i]->phase == SQS_SETTLING)
+			return true;
+	}
+	return false;
+}
+
 double sqs_batch_note(struct sqs_batch *batch, struct sqs_trouble *trouble, const struct sqs_answer *answers,
 	const struct error *whole)
 {
@@ -124,7 +133,7 @@ static void on_reply(void *arg, const struct aws_reply *reply, const struct erro
 }
 
 void sqs_batch_send(struct queue_sqs *queue, enum sqs_action action, struct sqs_message *const *messages,
-	const unsigned *visibility_s, size_t count, sqs_batch_fn *done)
+	const unsigned *visibility_s, size_t count, struct sqs_patience patience, sqs_batch_fn *done)
 {
 	struct sqs_batch *batch = xnew(struct sqs_batch);
 	struct sqs_entry entries[SQS_BATCH];
@@ -144,5 +153,5 @@ void sqs_batch_send(struct queue_sqs *queue, enum sqs_action action, struct sqs_
 	}
 	input = action == SQS_DELETE ? sqs_delete_input(queue->address.url, entries, count)
 				     : sqs_visibility_input(queue->address.url, entries, count);
-	batch->call = sqs_call(queue, actions[action], input, 0, false, on_reply, batch);
+	batch->call = sqs_call(queue, actions[action], input, patience, on_reply, batch);
 }

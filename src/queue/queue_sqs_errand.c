@@ -1,60 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue_sqs_errand.c - calls that concern no held message: asking whether the queue answers, and
- * sending by hand. */
+/* queue_sqs_errand.c - calls that concern no held message, and the two that read the queue's attributes:
+ * whether it answers, and how much is in it. */
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/backoff.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "queue/queue_sqs.h"
 
-enum { SEND_TRIES = 5 };
-static const double send_first_s = 0.2, send_max_s = 5;
+void sqs_errand_init(struct sqs_errand *errand, struct queue_sqs *queue, void *arg,
+	void (*on_step)(struct ev_loop *, ev_timer *, int), void (*dispose)(struct sqs_errand *))
+{
+	errand->queue = queue;
+	errand->arg = arg;
+	errand->dispose = dispose;
+	ev_init(&errand->timer, on_step);
+	list_append(&queue->errands, &errand->link);
+}
 
-struct sqs_errand {
-	struct list link;               /* queue_sqs.errands */
-	struct queue_sqs *queue;
-	struct aws_call *call;
-	ev_timer timer;                 /* until the next try, or until the answer may be told */
-	void *arg;
-	queue_done_fn *probed;          /* of a probe */
-	queue_sent_fn *sent;            /* of a send, as the rest */
-	json_t *input;
-	json_t *entries[SQS_BATCH];     /* those that are not sent yet, by position; lent by input */
-	size_t count, done;
-	unsigned tries;
-	struct error error;
-};
-
-static void errand_free(struct sqs_errand *errand)
+void sqs_errand_end(struct sqs_errand *errand)
 {
 	ev_timer_stop(errand->queue->face.env.loop, &errand->timer);
 	aws_call_cancel(errand->call);
 	list_remove(&errand->link);
-	for (size_t i = 0; i < errand->count; i++)
-		json_decref(errand->entries[i]);
-	json_decref(errand->input);
-	free(errand);
+	errand->dispose(errand);
 }
 
 void sqs_errands_cancel(struct queue_sqs *queue)
 {
 	while (!list_empty(&queue->errands))
-		errand_free(list_first(&queue->errands, struct sqs_errand, link));
+		sqs_errand_end(list_first(&queue->errands, struct sqs_errand, link));
 }
 
-static struct sqs_errand *errand_create(struct queue_sqs *queue, void *arg)
+/* A question about the queue's attributes: one of the two is set. */
+struct sqs_question {
+	struct sqs_errand errand;
+	queue_done_fn *probed;
+	queue_depth_fn *measured;
+};
+
+static void question_dispose(struct sqs_errand *errand)
 {
-	struct sqs_errand *errand = xnew(struct sqs_errand);
-
-	errand->queue = queue;
-	errand->arg = arg;
-	list_append(&queue->errands, &errand->link);
-	return errand;
+	free(container_of(errand, struct sqs_question, errand));
 }
 
-/* -- probe ---------------------------------------------------------------------------------------- */
+static void ask(struct queue *face, aws_reply_fn *on_reply, queue_done_fn *probed, queue_depth_fn *measured,
+	void *arg)
+{
+	struct queue_sqs *queue = container_of(face, struct queue_sqs, face);
+	struct sqs_question *question = xnew(struct sqs_question);
+
+	question->probed = probed;
+	question->measured = measured;
+	sqs_errand_init(&question->errand, queue, arg, NULL, question_dispose);
+	question->errand.call = sqs_call(queue, "GetQueueAttributes", sqs_attributes_input(queue->address.url),
+		(struct sqs_patience){ 0 }, on_reply, question);
+}
 
 /* What the attributes say that an operator should know; none of it stops us. */
 static void remark(const struct queue_sqs *queue, const struct sqs_attributes *attributes)
@@ -76,147 +76,48 @@ static void remark(const struct queue_sqs *queue, const struct sqs_attributes *a
 
 static void on_probed(void *arg, const struct aws_reply *reply, const struct error *err)
 {
-	struct sqs_errand *errand = arg;
-	queue_done_fn *probed = errand->probed;
-	void *probed_arg = errand->arg;
+	struct sqs_question *question = arg;
+	queue_done_fn *probed = question->probed;
+	void *probed_arg = question->errand.arg;
 	struct sqs_attributes attributes;
 
-	errand->call = NULL;
+	question->errand.call = NULL;
 	if (err == NULL) {
 		sqs_attributes_parse(reply->doc, &attributes);
-		remark(errand->queue, &attributes);
+		remark(question->errand.queue, &attributes);
 	}
-	errand_free(errand);
+	sqs_errand_end(&question->errand);
 	probed(probed_arg, err);
 }
 
 void sqs_probe(struct queue *face, queue_done_fn *done, void *arg)
 {
-	struct queue_sqs *queue = container_of(face, struct queue_sqs, face);
-	struct sqs_errand *errand = errand_create(queue, arg);
-
-	ev_init(&errand->timer, NULL);
-	errand->probed = done;
-	errand->call = sqs_call(queue, "GetQueueAttributes", sqs_attributes_input(queue->address.url), 0, false,
-		on_probed, errand);
+	ask(face, on_probed, done, NULL, arg);
 }
 
-/* -- send ----------------------------------------------------------------------------------------- */
-
-static void send_end(struct sqs_errand *errand)
+/* The age of the oldest message is a metric of CloudWatch and no attribute of the queue. */
+static void on_measured(void *arg, const struct aws_reply *reply, const struct error *err)
 {
-	queue_sent_fn *sent = errand->sent;
-	void *arg = errand->arg;
-	struct error err = errand->error;
-	size_t done = errand->done;
-	bool all = errand->done == errand->count;
+	struct sqs_question *question = arg;
+	queue_depth_fn *measured = question->measured;
+	void *measured_arg = question->errand.arg;
+	struct queue_depth depth = { .visible = -1, .hidden = -1, .delayed = -1, .oldest_age_ms = -1 };
+	struct sqs_attributes attributes;
 
-	errand_free(errand);
-	sent(arg, done, all ? NULL : &err);
-}
-
-/* Marks what was sent; keeps the first error of what was not.  True when something is left that may
- * still be sent. */
-static bool take_sent(struct sqs_errand *errand, const size_t *positions, const struct sqs_answer *answers, size_t n)
-{
-	bool left = false;
-
-	errand->error = (struct error){ 0 };
-	for (size_t i = 0; i < n; i++) {
-		if (answers[i].outcome == SQS_DONE) {
-			json_decref(errand->entries[positions[i]]);
-			errand->entries[positions[i]] = NULL;
-			errand->done++;
-			continue;
-		}
-		if (errand->error.kind == ERROR_NONE) {
-			errand->error = answers[i].error;
-			error_prefix(&errand->error, "message %zu of %zu", positions[i] + 1, errand->count);
-			error_set_code(&errand->error, answers[i].error.code);
-		}
-		left = left || answers[i].outcome == SQS_AGAIN;
+	question->errand.call = NULL;
+	if (err == NULL) {
+		sqs_attributes_parse(reply->doc, &attributes);
+		depth.visible = attributes.visible;
+		depth.hidden = attributes.hidden;
+		depth.delayed = attributes.delayed;
+		depth.max_receives = attributes.max_receives > 0 ? (unsigned)attributes.max_receives : 0;
+		snprintf(depth.dead_letter, sizeof(depth.dead_letter), "%s", attributes.dead_letter);
 	}
-	return left;
+	sqs_errand_end(&question->errand);
+	measured(measured_arg, &depth, err);
 }
 
-static size_t unsent(const struct sqs_errand *errand, size_t *positions)
+void sqs_depth(struct queue *face, queue_depth_fn *done, void *arg)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < errand->count; i++) {
-		if (errand->entries[i] != NULL)
-			positions[n++] = i;
-	}
-	return n;
-}
-
-static void on_sent(void *arg, const struct aws_reply *reply, const struct error *err)
-{
-	struct sqs_errand *errand = arg;
-	struct sqs_answer answers[SQS_BATCH];
-	size_t positions[SQS_BATCH], n = unsent(errand, positions);
-	bool left;
-
-	errand->call = NULL;
-	if (err != NULL) {
-		errand->error = *err;
-		left = error_may_pass(err->kind);
-	} else {
-		sqs_batch_parse(reply->doc, n, answers);
-		left = take_sent(errand, positions, answers, n);
-	}
-	if (errand->done < errand->count && left && ++errand->tries < SEND_TRIES) {
-		sqs_arm(errand->queue, &errand->timer,
-			backoff_s(errand->tries, send_first_s, send_max_s, random_unit()));
-		return;
-	}
-	send_end(errand);
-}
-
-/* The entries that are left, numbered anew: the ids of a call are positions. */
-static void send_left(struct sqs_errand *errand)
-{
-	size_t positions[SQS_BATCH], n = unsent(errand, positions);
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < n; i++) {
-		json_object_set_new(errand->entries[positions[i]], "Id", json_sprintf("%zu", i));
-		json_array_append(list, errand->entries[positions[i]]);
-	}
-	json_object_set_new(errand->input, "Entries", list);
-	errand->call = sqs_call(errand->queue, "SendMessageBatch", json_incref(errand->input), 0, false, on_sent, errand);
-}
-
-static void on_send_time(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	struct sqs_errand *errand = container_of(timer, struct sqs_errand, timer);
-
-	(void)loop;
-	(void)revents;
-	if (errand->input != NULL && errand->count > 0)
-		send_left(errand);
-	else
-		send_end(errand);
-}
-
-void sqs_send(struct queue *face, const struct queue_outgoing *messages, size_t count, queue_sent_fn *done, void *arg)
-{
-	struct queue_sqs *queue = container_of(face, struct queue_sqs, face);
-	struct sqs_errand *errand = errand_create(queue, arg);
-	struct sqs_outgoing outgoing[SQS_BATCH];
-
-	if (count > SQS_BATCH)
-		panic("queue %s: %zu messages in one send", queue_name(face), count);
-	for (size_t i = 0; i < count; i++)
-		outgoing[i] = (struct sqs_outgoing){ messages[i].body, messages[i].group, messages[i].dedup };
-	ev_timer_init(&errand->timer, on_send_time, 0., 0.);
-	errand->sent = done;
-	errand->input = sqs_send_input(queue->address.url, outgoing, count);
-	errand->count = count;
-	if (errand->input != NULL) {
-		for (size_t i = 0; i < count; i++)
-			errand->entries[i] = json_incref(json_array_get(json_object_get(errand->input, "Entries"), i));
-	} else
-		error_set(&errand->error, ERROR_INVALID, "a message is not valid UTF-8");
-	sqs_arm(queue, &errand->timer, 0);
+	ask(face, on_measured, NULL, done, arg);
 }

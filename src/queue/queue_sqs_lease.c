@@ -6,11 +6,13 @@
  * came one by one end up in full calls.  Messages of one FIFO group are renewed together: if a later
  * one ran out alone, it would become visible while an earlier one still runs.
  *
- * SQS ends a hold twelve hours after the receive, whatever we do: the last extension is cut to that
- * end, and shortly before it the holder is told that the message is lost. */
+ * SQS ends a hold twelve hours after the receive, whatever we do.  A while before that the holder is
+ * told; the last extension is cut to that end, and shortly before it the message is lost.  When the
+ * receive was another process's, its time is a guess: then the end is where SQS refuses to go on. */
 #include "base/clock.h"
 #include "queue/queue_sqs.h"
 
+enum { CALL_MS = 15000, LEAST_CALL_MS = 1000, PATIENT_VISIBILITY_S = 60 };
 static const double retry_s = 15;               /* at most, while there is time left */
 static const double at_once_s = 0.002;          /* a timer may come this much early */
 
@@ -18,6 +20,20 @@ static const double at_once_s = 0.002;          /* a timer may come this much ea
 static double ahead_s(const struct sqs_lease *lease)
 {
 	return lease->queue->visibility_s / 8.;
+}
+
+/* A renewal begins with half of the lease left.  Three tries of an eighth each and the pauses between them fit
+ * into that when it is long; otherwise nobody waits below us, where nobody knows how much time is left:
+ * retry_at_s() decides after each try. */
+static struct sqs_patience patience_of(const struct sqs_lease *lease)
+{
+	unsigned visibility_s = lease->queue->visibility_s, timeout_ms = visibility_s * 1000 / 8;
+
+	if (timeout_ms > CALL_MS)
+		timeout_ms = CALL_MS;
+	if (timeout_ms < LEAST_CALL_MS)
+		timeout_ms = LEAST_CALL_MS;
+	return (struct sqs_patience){ .tries = visibility_s < PATIENT_VISIBILITY_S ? 1 : 0, .timeout_ms = timeout_ms };
 }
 
 static double hold_end_s(const struct sqs_message *message)
@@ -38,11 +54,12 @@ static void rearm(struct sqs_lease *lease)
 /* Leases begin in order of time, so the place is nearly always at the end. */
 static void insert(struct sqs_lease *lease, struct sqs_message *message)
 {
-	struct list *at = lease->by_due.prev;
+	struct list *at;
 
+	list_remove(&message->link);    /* first: it may be its own neighbour */
+	at = lease->by_due.prev;
 	while (at != &lease->by_due && container_of(at, struct sqs_message, link)->due_s > message->due_s)
 		at = at->prev;
-	list_remove(&message->link);
 	list_insert_between(&message->link, at, at->next);
 }
 
@@ -66,6 +83,8 @@ void sqs_lease_schedule(struct sqs_lease *lease, struct sqs_message *message)
 		message->phase = SQS_LAST;
 		due_s = message->hidden_until_s - warning_s;
 	}
+	if (!message->warned && due_s > hold_end_s(message) - SQS_EXPIRING_S)
+		due_s = hold_end_s(message) - SQS_EXPIRING_S;
 	insert_at(lease, message, due_s);
 }
 
@@ -93,8 +112,8 @@ static unsigned extension_s(const struct sqs_lease *lease, const struct sqs_mess
 {
 	double left_s = hold_end_s(message) - now_s;
 
-	if (left_s < 1)
-		return 0;
+	if (message->phase == SQS_LAST || left_s < 1)
+		return message->guessed ? lease->queue->visibility_s : 0;
 	return left_s < lease->queue->visibility_s ? (unsigned)left_s : lease->queue->visibility_s;
 }
 
@@ -147,7 +166,13 @@ static void take_answer(struct sqs_lease *lease, const struct sqs_batch *batch, 
 		break;
 	case SQS_LOST:
 	case SQS_DENIED:
-		sqs_message_lose(message, &answer->error);
+		/* The guess was wrong, but the lease that it has is good to its end. */
+		if (sqs_is_beyond_total(&answer->error) && message->phase == SQS_HELD && message->hidden_until_s > now_s) {
+			message->guessed = false;
+			message->received_s = message->hidden_until_s - SQS_HIDDEN_TOTAL_S;
+			sqs_lease_schedule(lease, message);
+		} else
+			sqs_message_lose(message, &answer->error);
 		break;
 	}
 }
@@ -180,7 +205,12 @@ static size_t gather(struct sqs_lease *lease, double now_s, struct sqs_message *
 		if (count > 0 && (message->alone || (message->phase == SQS_LAST && message->due_s > now_s)))
 			break;
 		list_remove(&message->link);
-		if (message->phase == SQS_LAST || extension_s(lease, message, now_s) == 0) {
+		if (!message->warned && hold_end_s(message) - SQS_EXPIRING_S <= now_s + at_once_s) {
+			sqs_message_warn(message);
+			sqs_lease_schedule(lease, message);
+			continue;
+		}
+		if (extension_s(lease, message, now_s) == 0) {
 			end_hold(message, now_s);
 			continue;
 		}
@@ -206,7 +236,7 @@ void sqs_lease_run(struct sqs_lease *lease)
 		if (count == 0)
 			break;
 		lease->calls++;
-		sqs_batch_send(lease->queue, SQS_RENEW, messages, visibility_s, count, on_renewed);
+		sqs_batch_send(lease->queue, SQS_RENEW, messages, visibility_s, count, patience_of(lease), on_renewed);
 	}
 	rearm(lease);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue_sqs_message.c - a held message: its texts, its group, its times, and its end.
  *
- * Times are kept on the monotonic clock, which nobody sets; the wall clock times that the holder
+ * Times are kept on the monotonic clock, which nobody sets; the steady clock times that the holder
  * stores are made from them. */
 #include <stdlib.h>
 #include <string.h>
@@ -62,11 +62,12 @@ struct sqs_message *sqs_message_create(struct queue_sqs *queue, const struct sqs
 	message->face = (struct queue_message){
 		.queue = &queue->face, .id = message->id, .receipt = message->receipt, .group = message->group,
 		.body = message->body, .body_bytes = received->body_bytes, .deliveries = received->deliveries,
-		.received_ms = clock_wall_ms(),
+		.received_ms = clock_steady_ms(),
 	};
 	message->received_s = clock_monotonic_s();
 	list_init(&message->link);
 	list_init(&message->sibling);
+	list_init(&message->expiring);
 	list_append(&queue->messages, &message->all);
 	join_group(queue, message);
 	queue->face.figures.held++;
@@ -79,6 +80,7 @@ static void detach(struct sqs_message *message)
 	struct queue_sqs *queue = owner_of(message);
 
 	list_remove(&message->link);
+	list_remove(&message->expiring);
 	list_remove(&message->all);
 	leave_group(queue, message);
 	if (message->batch != NULL)
@@ -104,7 +106,7 @@ void sqs_message_destroy(struct sqs_message *message)
 void sqs_message_hidden_for(struct sqs_message *message, double from_s, double hidden_s)
 {
 	message->hidden_until_s = from_s + hidden_s;
-	message->face.hidden_until_ms = clock_wall_ms() + (int64_t)((from_s + hidden_s - clock_monotonic_s()) * 1000);
+	message->face.hidden_until_ms = clock_steady_ms() + (int64_t)((from_s + hidden_s - clock_monotonic_s()) * 1000);
 }
 
 void sqs_message_finish(struct sqs_message *message, const struct error *err)
@@ -126,6 +128,33 @@ void sqs_message_lose(struct sqs_message *message, const struct error *why)
 	queue->face.figures.lost++;
 	list_remove(&message->link);
 	list_append(&queue->lost, &message->link);
+}
+
+void sqs_message_warn(struct sqs_message *message)
+{
+	message->warned = true;
+	list_append(&owner_of(message)->expiring, &message->expiring);
+}
+
+void sqs_message_received(struct sqs_message *message, double received_s, int64_t received_ms, bool guessed)
+{
+	message->received_s = received_s;
+	message->face.received_ms = received_ms;
+	message->guessed = guessed;
+	message->warned = false;
+	list_remove(&message->expiring);
+}
+
+static bool tell_expiring(struct queue_sqs *queue)
+{
+	struct sqs_message *message = list_first(&queue->expiring, struct sqs_message, expiring);
+
+	if (message == NULL)
+		return false;
+	list_remove(&message->expiring);
+	if (message->phase != SQS_SETTLING && queue->face.events.expiring != NULL)
+		queue->face.events.expiring(queue->face.events.arg, &message->face);
+	return true;
 }
 
 static bool tell_lost(struct queue_sqs *queue)
@@ -163,7 +192,7 @@ void sqs_tell(struct queue_sqs *queue, struct queue_message **renewed, size_t co
 	queue->gone = &gone;
 	if (count > 0 && queue->face.events.renewed != NULL)
 		queue->face.events.renewed(queue->face.events.arg, renewed, count);
-	while (!gone && (tell_lost(queue) || tell_finished(queue)))
+	while (!gone && (tell_expiring(queue) || tell_lost(queue) || tell_finished(queue)))
 		;
 	if (!gone)
 		queue->gone = NULL;

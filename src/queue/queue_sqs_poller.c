@@ -11,6 +11,7 @@
  * may just be handing out messages on it - except when it has outlived every timeout below it,
  * which would mean that we had stopped receiving without a sign. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -85,31 +86,52 @@ static void adapt(struct sqs_poller *poller, unsigned want, size_t count, double
 		poller->quick_empties = 0;
 }
 
+static bool is_spoilt(const struct queue_sqs *queue, const struct sqs_received *received)
+{
+	if (sqs_body_intact(received))
+		return false;
+	log_warn(&queue->face.log, "message %s arrived with another body than its MD5 %s says; it goes back%s",
+		received->id, received->md5, queue->address.fifo ? " with the later ones of its group" : "");
+	return true;
+}
+
+/* Whether an earlier message of the same FIFO group goes back: this one must not run before it. */
+static bool follows_spoilt(const struct queue_sqs *queue, const struct sqs_received *received, const bool *back,
+	size_t i)
+{
+	for (size_t j = 0; j < i && queue->address.fifo && received[i].group != NULL; j++) {
+		if (back[j] && received[j].group != NULL && strcmp(received[j].group, received[i].group) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Returns how many are fit to be handed on. */
 static size_t take_messages(struct queue_sqs *queue, const json_t *doc, size_t *count, size_t *spoilt,
 	struct queue_message **messages)
 {
 	struct sqs_received received[SQS_BATCH];
-	size_t broken, good = 0, n = sqs_receive_parse(doc, received, &broken);
+	bool back[SQS_BATCH];
+	size_t good = 0, n = sqs_receive_parse(doc, received, spoilt);
 
+	*count = n + *spoilt;
+	if (*spoilt > 0)
+		log_warn(&queue->face.log, "a receive brought %zu entries without id or receipt handle; they stay "
+			"in the queue", *spoilt);
 	for (size_t i = 0; i < n; i++) {
 		struct sqs_message *message = sqs_message_create(queue, &received[i]);
 
 		sqs_message_hidden_for(message, message->received_s, queue->visibility_s);
-		if (sqs_body_intact(&received[i])) {
+		back[i] = is_spoilt(queue, &received[i]);
+		*spoilt += back[i];
+		back[i] = back[i] || follows_spoilt(queue, received, back, i);
+		if (back[i])
+			sqs_settle(message, QUEUE_RETURN, NULL, NULL);
+		else {
 			sqs_lease_schedule(&queue->lease, message);
 			messages[good++] = &message->face;
-			continue;
 		}
-		log_warn(&queue->face.log, "message %s arrived with another body than its MD5 %s says; it goes back",
-			message->id, received[i].md5);
-		sqs_settle(message, QUEUE_RETURN, NULL, NULL);
 	}
-	if (broken > 0)
-		log_warn(&queue->face.log, "a receive brought %zu entries without id or receipt handle; they stay "
-			"in the queue", broken);
-	*count = n + broken;
-	*spoilt = n - good + broken;
 	return good;
 }
 
@@ -124,7 +146,8 @@ static void on_messages(struct sqs_poller *poller, const json_t *doc, unsigned w
 	queue->face.figures.received += good;
 	adapt(poller, want, count, took_s);
 	if (spoilt > 0 && good == 0) {
-		error_set(&err, ERROR_TEMPORARY, "all %zu messages of a receive were damaged", spoilt);
+		error_set(&err, ERROR_TEMPORARY, "no message of a receive was fit to be taken, %zu of %zu were damaged",
+			spoilt, count);
 		on_failure(poller, &err);
 	} else {
 		queue->face.figures.failures += spoilt;
@@ -195,7 +218,8 @@ static void poll_open(struct sqs_poller *poller, unsigned want)
 		receive.attempt_id = attempt_id;
 	}
 	poll->call = sqs_call(queue, "ReceiveMessage", sqs_receive_input(queue->address.url, &receive),
-		timeout_s * 1000, true, on_reply, poll);
+		(struct sqs_patience){ .tries = POLL_TRIES, .timeout_ms = timeout_s * 1000, .long_poll = true },
+		on_reply, poll);
 }
 
 /* Whether to wait for more room instead of asking for want; arms the timer then. */
@@ -240,7 +264,15 @@ static void pump(struct sqs_poller *poller)
  * waited for. */
 static bool is_settling(const struct queue_sqs *queue)
 {
-	return sqs_lane_is_busy(&queue->deletes) || sqs_lane_is_busy(&queue->releases);
+	const struct sqs_batch *batch;
+
+	if (sqs_lane_is_busy(&queue->deletes) || sqs_lane_is_busy(&queue->releases))
+		return true;
+	list_each(batch, &queue->batches, link) {
+		if (sqs_batch_is_awaited(batch) && queue->lease.trouble.failures == 0)
+			return true;
+	}
+	return false;
 }
 
 static void on_pump(struct ev_loop *loop, ev_timer *timer, int revents)

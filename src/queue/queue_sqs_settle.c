@@ -95,7 +95,7 @@ static void send(struct sqs_lane *lane)
 			break;
 	}
 	lane->calls++;
-	sqs_batch_send(lane->queue, lane->action, messages, visibility_s, count, on_answer);
+	sqs_batch_send(lane->queue, lane->action, messages, visibility_s, count, (struct sqs_patience){ 0 }, on_answer);
 }
 
 /* Sends full batches, and with all the incomplete one too. */

@@ -20,7 +20,7 @@
 #include "job/job_message.h"
 #include "job/job_token.h"
 #include "net/http_client.h"
-#include "queue/queue.h"
+#include "queue/queue_sqs.h"
 
 enum { DEADLINE_S = 60 };
 
@@ -489,12 +489,262 @@ static void leases_outlive_the_visibility_timeout(void **state)
 	end(&world);
 }
 
+/* A holder of messages and nothing else, whose clock moves with the simulator's. */
+struct keeper {
+	struct world *world;
+	struct queue_message *kept, *let_go;    /* the first is settled when it expires, the second never */
+	size_t received, expiring, lost, settled;
+	double held_s, expired_s;
+};
+
+static void on_kept(void *arg, struct queue_message **messages, size_t count)
+{
+	struct keeper *keeper = arg;
+
+	for (size_t i = 0; i < count; i++) {
+		keeper->received++;
+		if (keeper->kept == NULL)
+			keeper->kept = messages[i];
+		else if (keeper->let_go == NULL)
+			keeper->let_go = messages[i];
+	}
+}
+
+static void on_kept_settled(void *arg, const struct error *err)
+{
+	struct keeper *keeper = arg;
+
+	assert_null(err);
+	keeper->settled++;
+}
+
+static void on_kept_expiring(void *arg, struct queue_message *message)
+{
+	struct keeper *keeper = arg;
+
+	keeper->expiring++;
+	keeper->expired_s = keeper->held_s;
+	if (message == keeper->kept)
+		queue_settle(message, QUEUE_DONE, on_kept_settled, keeper);
+}
+
+static void on_kept_lost(void *arg, struct queue_message *message, const struct error *why)
+{
+	struct keeper *keeper = arg;
+
+	assert_ptr_equal(message, keeper->let_go);
+	assert_non_null(strstr(why->text, "12 hours"));
+	keeper->lost++;
+}
+
+static void pass(struct keeper *keeper, unsigned seconds)
+{
+	struct world *world = keeper->world;
+	struct queue_sqs *sqs = container_of(world->queue, struct queue_sqs, face);
+	char body[64];
+
+	snprintf(body, sizeof(body), "{\"advance_s\":%u}", seconds);
+	json_decref(ask(world, "POST", "/_admin/clock", body));
+	clock_shift(seconds, 0);
+	keeper->held_s += seconds;
+	ev_feed_event(world->loop, &sqs->lease.timer, EV_TIMER);
+	do
+		ev_run(world->loop, EVRUN_ONCE);
+	while (!list_empty(&sqs->batches));
+}
+
+static void a_hold_ends_after_twelve_hours(void **state)
+{
+	static const char *const options[] = { NULL };
+	struct world world;
+	struct keeper keeper = { .world = &world };
+	json_t *doc;
+
+	(void)state;
+	begin(&world, "jobs", options);
+	queue_destroy(world.queue);
+	world.conf_queue.visibility_timeout_ms = 3600 * 1000;
+	world.queue = queue_create(&world.conf_queue, &(struct queue_env){ .loop = world.loop, .log = &world.log,
+		.aws = world.aws }, &(struct queue_events){ .received = on_kept, .lost = on_kept_lost,
+		.expiring = on_kept_expiring, .arg = &keeper }, NULL);
+	send_jobs(&world, 2, 0);
+	queue_start(world.queue);
+	queue_set_room(world.queue, 10);
+	while (keeper.received < 2)
+		ev_run(world.loop, EVRUN_ONCE);
+	while (keeper.held_s < 12 * 3600 - 20 * 60)
+		pass(&keeper, 20 * 60);
+	assert_int_equal(keeper.expiring, 0);
+	pass(&keeper, 6 * 60);
+	assert_int_equal(keeper.expiring, 2);
+	assert_int_equal(keeper.lost, 0);
+	while (keeper.settled < 1)
+		ev_run(world.loop, EVRUN_ONCE);
+	pass(&keeper, 13 * 60 + 30);
+	assert_int_equal(keeper.lost, 1);
+	assert_int_equal(keeper.received, 2);
+	pass(&keeper, 40);
+	while (keeper.received < 3)
+		ev_run(world.loop, EVRUN_ONCE);
+	doc = ask(&world, "GET", "/_account", NULL);
+	assert_int_equal(number(doc, "messages.received_again"), 1);
+	assert_int_equal(number(doc, "messages.undeleted"), 1);
+	json_decref(doc);
+	end(&world);
+}
+
+/* Of "p0 p4 p1...", each group's numbers grow; project n is of group n % groups. */
+static void assert_in_order(const char *order, int groups)
+{
+	int last[8] = { -1, -1, -1, -1, -1, -1, -1, -1 };
+
+	for (const char *at = strchr(order, 'p'); at != NULL; at = strchr(at + 1, 'p')) {
+		int n = atoi(at + 1);
+
+		if (n <= last[n % groups])
+			fail_msg("p%d after p%d: %s", n, last[n % groups], order);
+		last[n % groups] = n;
+	}
+}
+
+/* -- by hand -------------------------------------------------------------------------------------- */
+
+struct by_hand {
+	size_t calls, seen;
+	unsigned most_deliveries;
+	char order[512];                /* projects, in the order they were shown */
+	struct queue_depth depth;
+	uint64_t moved;
+	struct error error;
+};
+
+static void on_seen(void *arg, const struct queue_peeked *messages, size_t count, const struct error *err)
+{
+	struct by_hand *hand = arg;
+	size_t used = 0;
+
+	if (err != NULL)
+		fail_msg("%s", err->text);
+	hand->calls++;
+	hand->seen = count;
+	hand->order[0] = '\0';
+	for (size_t i = 0; i < count; i++) {
+		if (messages[i].deliveries > hand->most_deliveries)
+			hand->most_deliveries = messages[i].deliveries;
+		assert_true(messages[i].sent_ms > 0);
+		if (used < sizeof(hand->order) - 32)
+			used += (size_t)snprintf(hand->order + used, sizeof(hand->order) - used, "%.*s ",
+				(int)messages[i].body_bytes - 14, messages[i].body + 12);
+	}
+}
+
+static void on_depth(void *arg, const struct queue_depth *depth, const struct error *err)
+{
+	struct by_hand *hand = arg;
+
+	if (err != NULL)
+		fail_msg("%s", err->text);
+	hand->calls++;
+	hand->depth = *depth;
+}
+
+static void on_redriven(void *arg, uint64_t moved, const struct error *err)
+{
+	struct by_hand *hand = arg;
+
+	hand->calls++;
+	hand->moved = moved;
+	hand->error = err != NULL ? *err : (struct error){ 0 };
+}
+
+static void await_hand(struct world *world, struct by_hand *hand, size_t calls)
+{
+	double until_s = clock_monotonic_s() + DEADLINE_S;
+
+	while (hand->calls < calls && clock_monotonic_s() < until_s)
+		ev_run(world->loop, EVRUN_ONCE);
+	assert_int_equal(hand->calls, calls);
+}
+
+static void a_look_leaves_the_queue_as_it_was(void **state)
+{
+	static const char *const options[] = { NULL };
+	static const char *const names[] = { "jobs", "jobs.fifo" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct world world;
+		struct by_hand hand = { 0 };
+
+		begin(&world, names[i], options);
+		send_jobs(&world, 25, i == 0 ? 0 : 3);
+		fault(&world, "{\"action\":\"ChangeMessageVisibilityBatch\",\"kind\":\"entry_error\",\"count\":2}");
+		fault(&world, "{\"action\":\"ChangeMessageVisibilityBatch\",\"kind\":\"lost_answer\",\"count\":1}");
+		queue_peek(world.queue, 100, on_seen, &hand);
+		await_hand(&world, &hand, 1);
+		/* Of the FIFO groups: nine of the first, with them one of the second, and the third. */
+		assert_int_equal(hand.seen, i == 0 ? 25 : 18);
+		assert_int_equal(hand.most_deliveries, 1);
+		if (i == 1)
+			assert_in_order(hand.order, 3);
+		queue_depth(world.queue, on_depth, &hand);
+		await_hand(&world, &hand, 2);
+		assert_int_equal(hand.depth.visible, 25);
+		assert_int_equal(hand.depth.hidden, 0);
+		assert_int_equal(hand.depth.oldest_age_ms, -1);
+		queue_peek(world.queue, 5, on_seen, &hand);
+		await_hand(&world, &hand, 3);
+		assert_int_equal(hand.seen, 5);
+		assert_int_equal(hand.most_deliveries, 2);
+		if (i == 1)
+			assert_in_order(hand.order, 3);
+		end(&world);
+	}
+}
+
+/* One message of each is received as often as the policy allows, and once more. */
+static void dead_letters_come_back_by_a_redrive(void **state)
+{
+	static const char *const options[][5] = {
+		{ "--queue", "dead", "--queue", "jobs:DeadLetter=dead,MaxReceives=1", NULL },
+		{ "--queue", "dead.fifo", "--queue", "jobs.fifo:DeadLetter=dead.fifo,MaxReceives=1", NULL },
+	};
+	static const char *const names[] = { "jobs", "jobs.fifo" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct world world;
+		struct by_hand hand = { 0 };
+
+		begin(&world, names[i], options[i]);
+		send_jobs(&world, 15, i == 0 ? 0 : 1);
+		queue_peek(world.queue, 100, on_seen, &hand);
+		await_hand(&world, &hand, 1);
+		/* Of a FIFO group only its first ten can be seen at once. */
+		assert_int_equal(hand.seen, i == 0 ? 15 : 10);
+		queue_peek(world.queue, 100, on_seen, &hand);
+		await_hand(&world, &hand, 2);
+		queue_depth(world.queue, on_depth, &hand);
+		await_hand(&world, &hand, 3);
+		assert_int_equal(hand.depth.visible, i == 0 ? 0 : 5);
+		assert_int_equal(hand.depth.max_receives, 1);
+		assert_non_null(strstr(hand.depth.dead_letter, i == 0 ? ":dead" : ":dead.fifo"));
+		fault(&world, "{\"action\":\"StartMessageMoveTask\",\"kind\":\"lost_answer\",\"count\":1}");
+		queue_redrive(world.queue, NULL, on_redriven, &hand);
+		await_hand(&world, &hand, 4);
+		if (hand.error.kind != ERROR_NONE)
+			fail_msg("%s", hand.error.text);
+		queue_depth(world.queue, on_depth, &hand);
+		await_hand(&world, &hand, 5);
+		assert_int_equal(hand.depth.visible, 15);
+		end(&world);
+	}
+}
+
 static void groups_run_in_order(void **state)
 {
 	static const char *const options[] = { "--task-run-ms", "100", NULL };
 	struct world world;
-	int last[4] = { -1, -1, -1, -1 };
-	char *at;
 
 	(void)state;
 	begin(&world, "jobs.fifo", options);
@@ -504,12 +754,7 @@ static void groups_run_in_order(void **state)
 	queue_set_room(world.queue, 500);
 	run_until_settled(&world);
 	check_account(&world);
-	for (at = strtok(world.order, " "); at != NULL; at = strtok(NULL, " ")) {
-		int n = atoi(at + 1);
-
-		assert_true(n > last[n % 4]);
-		last[n % 4] = n;
-	}
+	assert_in_order(world.order, 4);
 	end(&world);
 }
 
@@ -620,6 +865,9 @@ int main(void)
 		cmocka_unit_test(every_message_becomes_one_task_in_few_calls),
 		cmocka_unit_test(faults_neither_lose_nor_double),
 		cmocka_unit_test(leases_outlive_the_visibility_timeout),
+		cmocka_unit_test(a_hold_ends_after_twelve_hours),
+		cmocka_unit_test(a_look_leaves_the_queue_as_it_was),
+		cmocka_unit_test(dead_letters_come_back_by_a_redrive),
 		cmocka_unit_test(groups_run_in_order),
 		cmocka_unit_test(a_stop_ends_a_task),
 		cmocka_unit_test(a_look_finds_the_launch_and_no_other),

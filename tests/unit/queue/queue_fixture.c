@@ -33,6 +33,16 @@ static void on_lost(void *arg, struct queue_message *message, const struct error
 	fixture->lost_message = message;
 }
 
+static void on_expiring(void *arg, struct queue_message *message)
+{
+	struct fixture *fixture = arg;
+
+	fixture->expiring++;
+	fixture->expiring_message = message;
+	if (fixture->settle_expiring)
+		queue_settle(message, QUEUE_DONE, fixture_done, fixture);
+}
+
 static void on_renewed(void *arg, struct queue_message **messages, size_t count)
 {
 	struct fixture *fixture = arg;
@@ -78,7 +88,7 @@ void fixture_begin(struct fixture *fixture, const char *url)
 	fake_aws_begin(fixture->loop);
 	env = (struct queue_env){ .loop = fixture->loop, .log = &fixture->log, .aws = fake_aws() };
 	fixture->events = (struct queue_events){
-		.received = on_received, .lost = on_lost, .renewed = on_renewed, .arg = fixture,
+		.received = on_received, .lost = on_lost, .expiring = on_expiring, .renewed = on_renewed, .arg = fixture,
 	};
 	fixture->queue = queue_create(&fixture->conf, &env, &fixture->events, &err);
 	assert_non_null(fixture->queue);
@@ -95,6 +105,7 @@ void fixture_end(struct fixture *fixture)
 void fixture_pass(struct fixture *fixture, double seconds)
 {
 	struct sqs_poll *poll;
+	struct sqs_errand *errand;
 
 	clock_shift(seconds, (int64_t)(seconds * 1000));
 	ev_feed_event(fixture->loop, &fixture->sqs->lease.timer, EV_TIMER);
@@ -103,6 +114,12 @@ void fixture_pass(struct fixture *fixture, double seconds)
 		ev_feed_event(fixture->loop, &fixture->sqs->deletes.timer, EV_TIMER);
 	if (ev_is_active(&fixture->sqs->releases.timer))
 		ev_feed_event(fixture->loop, &fixture->sqs->releases.timer, EV_TIMER);
+	list_each(errand, &fixture->sqs->errands, link) {
+		if (ev_is_active(&errand->timer)) {
+			ev_timer_stop(fixture->loop, &errand->timer);
+			ev_feed_event(fixture->loop, &errand->timer, EV_TIMER);
+		}
+	}
 	list_each(poll, &fixture->sqs->poller.polls, link) {
 		if (clock_monotonic_s() - poll->started_s > 2 * (20 + 10) + 30)
 			ev_feed_event(fixture->loop, &poll->watchdog, EV_TIMER);

@@ -19,9 +19,10 @@ struct fixture {
 	struct queue_sqs *sqs;
 	struct queue_message *held[FIXTURE_MESSAGES];   /* in order of receipt */
 	size_t held_count;
-	size_t renewed, lost, done, stopped;
+	size_t renewed, lost, expiring, done, stopped;
 	struct error lost_why, done_error;      /* the last ones; kind NONE: success */
-	struct queue_message *lost_message;
+	struct queue_message *lost_message, *expiring_message;
+	bool settle_expiring;
 	bool destroy_in_received, destroy_in_done;
 };
 

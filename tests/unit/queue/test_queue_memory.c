@@ -13,7 +13,9 @@ struct holder {
 	struct conf_queue conf;
 	struct queue *queue;
 	struct queue_message *held[32];
-	size_t count, done, lost;
+	size_t count, done, lost, expiring, seen;
+	uint64_t moved;
+	struct queue_depth depth;
 	struct error error;
 };
 
@@ -42,10 +44,19 @@ static void on_done(void *arg, const struct error *err)
 	holder->error = err != NULL ? *err : (struct error){ 0 };
 }
 
+static void on_expiring(void *arg, struct queue_message *message)
+{
+	struct holder *holder = arg;
+
+	holder->expiring++;
+	queue_settle(message, QUEUE_DONE, on_done, holder);
+}
+
 static void begin(struct holder *holder, const char *url)
 {
 	struct queue_env env;
-	struct queue_events events = { .received = on_received, .lost = on_lost, .arg = holder };
+	struct queue_events events = { .received = on_received, .lost = on_lost, .expiring = on_expiring,
+		.arg = holder };
 
 	*holder = (struct holder){
 		.loop = ev_loop_new(EVFLAG_AUTO), .conf = { .name = (char *)"q", .url = (char *)url },
@@ -214,6 +225,103 @@ static void a_lost_lease_is_told(void **state)
 	end(&holder);
 }
 
+static void the_end_of_a_hold_is_told_and_may_be_answered_by_a_settle(void **state)
+{
+	struct holder holder;
+	const char *id;
+
+	(void)state;
+	begin(&holder, "q");
+	id = queue_memory_put(holder.queue, "{}", NULL);
+	queue_set_room(holder.queue, 1);
+	turn(&holder);
+	queue_memory_expire(holder.queue, id);
+	assert_int_equal(holder.expiring, 0);
+	turn(&holder);
+	assert_int_equal(holder.expiring, 1);
+	assert_int_equal(holder.done, 1);
+	assert_int_equal(holder.error.kind, ERROR_NONE);
+	assert_int_equal(queue_memory_count(holder.queue), 0);
+	end(&holder);
+}
+
+static void on_seen(void *arg, const struct queue_peeked *messages, size_t count, const struct error *err)
+{
+	struct holder *holder = arg;
+
+	assert_null(err);
+	holder->seen = count;
+	if (count > 0) {
+		assert_string_equal(messages[0].body, "b");
+		assert_int_equal(messages[0].body_bytes, 1);
+		assert_int_equal(messages[0].deliveries, 1);
+		assert_true(messages[0].sent_ms > 0);
+	}
+}
+
+static void on_depth(void *arg, const struct queue_depth *depth, const struct error *err)
+{
+	struct holder *holder = arg;
+
+	assert_null(err);
+	holder->depth = *depth;
+}
+
+static void on_redriven(void *arg, uint64_t moved, const struct error *err)
+{
+	struct holder *holder = arg;
+
+	holder->moved = moved;
+	holder->error = err != NULL ? *err : (struct error){ 0 };
+}
+
+static void a_look_shows_what_is_visible_and_the_depth_counts_the_rest(void **state)
+{
+	struct holder holder;
+
+	(void)state;
+	begin(&holder, "q");
+	queue_memory_put(holder.queue, "a", NULL);
+	queue_set_room(holder.queue, 1);
+	turn(&holder);
+	for (int i = 0; i < 3; i++)
+		queue_memory_put(holder.queue, "b", NULL);
+	queue_peek(holder.queue, 2, on_seen, &holder);
+	queue_depth(holder.queue, on_depth, &holder);
+	assert_int_equal(holder.seen, 0);
+	turn(&holder);
+	assert_int_equal(holder.seen, 2);
+	assert_int_equal(holder.depth.visible, 3);
+	assert_int_equal(holder.depth.hidden, 1);
+	assert_in_range(holder.depth.oldest_age_ms, 0, 60000);
+	assert_string_equal(holder.depth.dead_letter, "");
+	end(&holder);
+}
+
+static void a_redrive_brings_the_buried_back(void **state)
+{
+	struct holder holder;
+	const char *id;
+
+	(void)state;
+	begin(&holder, "q");
+	id = queue_memory_put(holder.queue, "b", NULL);
+	queue_redrive(holder.queue, NULL, on_redriven, &holder);
+	turn(&holder);
+	assert_int_equal(holder.error.kind, ERROR_INVALID);
+	queue_memory_bury(holder.queue, id);
+	queue_depth(holder.queue, on_depth, &holder);
+	turn(&holder);
+	assert_string_not_equal(holder.depth.dead_letter, "");
+	assert_int_equal(queue_memory_count(holder.queue), 0);
+	queue_redrive(holder.queue, NULL, on_redriven, &holder);
+	turn(&holder);
+	assert_int_equal(holder.error.kind, ERROR_NONE);
+	assert_int_equal(holder.moved, 1);
+	assert_int_equal(queue_memory_count(holder.queue), 1);
+	end(&holder);
+}
+
 static void a_stopped_queue_brings_nothing_more(void **state)
 {
 	struct holder holder;
@@ -239,6 +347,9 @@ int main(void)
 		cmocka_unit_test(a_group_waits_for_what_is_held_of_it),
 		cmocka_unit_test(a_message_is_handed_over_without_a_call),
 		cmocka_unit_test(a_lost_lease_is_told),
+		cmocka_unit_test(the_end_of_a_hold_is_told_and_may_be_answered_by_a_settle),
+		cmocka_unit_test(a_look_shows_what_is_visible_and_the_depth_counts_the_rest),
+		cmocka_unit_test(a_redrive_brings_the_buried_back),
 		cmocka_unit_test(a_stopped_queue_brings_nothing_more),
 	};
 

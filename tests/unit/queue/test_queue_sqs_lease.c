@@ -141,7 +141,10 @@ static void the_last_extension_ends_with_the_twelve_hours(void **state)
 	(void)state;
 	fixture_begin(&fixture, standard);
 	fake_aws_otherwise(renew, fake_aws_all_succeed, NULL);
-	message = resume(&fixture, "old", 43195 - 80, 40);
+	fixture_receive(&fixture, 0, 1, NULL);
+	message = fixture.held[0];
+	/* As if it had been renewed for all that time. */
+	clock_shift(43195 - 80, (43195 - 80) * 1000);
 	fixture_pass(&fixture, 0);
 	assert_int_equal(fake_aws_count(renew), 1);
 	assert_in_range(visibility(0, 0), 78, 80);
@@ -160,13 +163,168 @@ static void the_last_extension_ends_with_the_twelve_hours(void **state)
 	fixture_end(&fixture);
 }
 
+/* Renews in time until so many seconds after now. */
+static void hold_for(struct fixture *fixture, double seconds)
+{
+	for (; seconds > 40; seconds -= 40)
+		fixture_pass(fixture, 40);
+	fixture_pass(fixture, seconds);
+}
+
+static void the_end_of_the_twelve_hours_is_told_once_in_time(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	fake_aws_otherwise(renew, fake_aws_all_succeed, NULL);
+	fixture_receive(&fixture, 0, 1, NULL);
+	hold_for(&fixture, 43195 - 900 - 10);
+	assert_int_equal(fixture.expiring, 0);
+	fixture_pass(&fixture, 11);
+	assert_int_equal(fixture.expiring, 1);
+	assert_ptr_equal(fixture.expiring_message, fixture.held[0]);
+	/* The hold goes on as before, if its holder wants it to. */
+	hold_for(&fixture, 800);
+	assert_int_equal(fixture.lost, 0);
+	hold_for(&fixture, 90);
+	assert_int_equal(fixture.lost, 1);
+	assert_int_equal(fixture.expiring, 1);
+	fixture_end(&fixture);
+}
+
+static void a_holder_may_settle_what_expires(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	fixture.settle_expiring = true;
+	fake_aws_otherwise(renew, fake_aws_all_succeed, NULL);
+	fake_aws_otherwise("DeleteMessageBatch", fake_aws_all_succeed, NULL);
+	resume(&fixture, "old", 43195 - 300, 90);
+	resume(&fixture, "young", 43195 - 1000, 90);
+	fixture_pass(&fixture, 0);
+	fixture_pass(&fixture, 2);
+	assert_int_equal(fixture.expiring, 1);
+	assert_int_equal(fixture.done, 1);
+	assert_string_equal(fixture_receipts(fake_aws_nth("DeleteMessageBatch", 0)), "old ");
+	hold_for(&fixture, 105);
+	assert_int_equal(fixture.expiring, 2);
+	fixture_pass(&fixture, 2);
+	assert_int_equal(fixture.done, 2);
+	assert_int_equal(fixture.lost, 0);
+	assert_int_equal(fixture.sqs->face.figures.held, 0);
+	fixture_end(&fixture);
+}
+
+static void a_whole_hold_in_one_lease_expires_in_time(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	fixture.sqs->visibility_s = 43200;
+	fixture_receive(&fixture, 0, 1, NULL);
+	fixture_pass(&fixture, 43195 - 901);
+	assert_int_equal(fixture.expiring, 0);
+	fixture_pass(&fixture, 2);
+	assert_int_equal(fixture.expiring, 1);
+	assert_int_equal(fixture.lost, 0);
+	fixture_pass(&fixture, 860);
+	assert_int_equal(fixture.lost, 1);
+	assert_int_equal(fake_aws_count(renew), 0);
+	fixture_end(&fixture);
+}
+
+static void a_new_receive_begins_the_twelve_hours_again(void **state)
+{
+	struct fixture fixture;
+	struct queue_message *message;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	fake_aws_otherwise(renew, fake_aws_all_succeed, NULL);
+	message = resume(&fixture, "old", 43195 - 300, 90);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fixture.expiring, 1);
+	queue_update(message, "again", clock_wall_ms() + 90000);
+	hold_for(&fixture, 40000);
+	assert_int_equal(fixture.expiring, 1);
+	hold_for(&fixture, 3000);
+	assert_int_equal(fixture.expiring, 2);
+	assert_int_equal(fixture.lost, 0);
+	fixture_end(&fixture);
+}
+
+/* The wall clock was set between the receive and the take-over: only what SQS says ends a hold. */
+static void a_clock_that_was_set_drops_no_lease(void **state)
+{
+	static const struct {
+		const char *name;
+		double age_s, hidden_s;
+		size_t expiring;
+	} cases[] = {
+		{ "ahead by thirteen hours", 13 * 3600 + 100, -13 * 3600, 1 },
+		{ "ahead by three hours", 3 * 3600 + 100, -3 * 3600, 0 },
+		{ "back by a day", -24 * 3600, 24 * 3600 + 60, 0 },
+		{ "back by a minute", -60, 120, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fixture fixture;
+		struct queue_message *message;
+
+		fixture_begin(&fixture, standard);
+		fake_aws_otherwise(renew, fake_aws_all_succeed, NULL);
+		message = resume(&fixture, "m", cases[i].age_s, cases[i].hidden_s);
+		assert_true(message->hidden_until_ms <= clock_wall_ms() + 100000);
+		assert_true(message->received_ms <= clock_wall_ms());
+		fixture_pass(&fixture, 51);
+		if (fake_aws_count(renew) != 1 || visibility(0, 0) != 100)
+			fail_msg("%s: %zu renewals", cases[i].name, fake_aws_count(renew));
+		hold_for(&fixture, 1000);
+		if (fixture.lost != 0 || fixture.expiring != cases[i].expiring)
+			fail_msg("%s: %zu lost, %zu expiring", cases[i].name, fixture.lost, fixture.expiring);
+		fixture_end(&fixture);
+	}
+}
+
+static void where_SQS_refuses_to_go_on_a_hold_expires(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	fake_aws_otherwise(renew, fake_aws_all_succeed, NULL);
+	fixture.sqs->visibility_s = 300;
+	/* The clock was set back, the hold is much older than it looks. */
+	resume(&fixture, "m", 100, 300);
+	fixture_pass(&fixture, 10);
+	fake_aws_answer(renew, "{\"Failed\":[{\"Id\":\"0\",\"SenderFault\":true,\"Code\":\"InvalidParameterValue\",\"Message\":"
+		"\"Value 300 for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for the message is beyond "
+		"the limit [43200 seconds].\"}]}");
+	fixture_pass(&fixture, 141);
+	assert_int_equal(fake_aws_count(renew), 1);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fixture.expiring, 1);
+	assert_int_equal(fixture.lost, 0);
+	fixture_pass(&fixture, 85);
+	assert_int_equal(fixture.lost, 0);
+	fixture_pass(&fixture, 10);
+	assert_int_equal(fixture.lost, 1);
+	assert_int_equal(fake_aws_count(renew), 1);
+	fixture_end(&fixture);
+}
+
 static void a_dead_handle_is_told_as_lost_and_the_others_go_on(void **state)
 {
 	static const char *const failures[] = {
 		"{\"Id\":\"1\",\"SenderFault\":true,\"Code\":\"ReceiptHandleIsInvalid\",\"Message\":\"no\"}",
 		"{\"Id\":\"1\",\"SenderFault\":true,\"Code\":\"InvalidParameterValue\",\"Message\":\"The receipt handle has expired\"}",
 		"{\"Id\":\"1\",\"SenderFault\":true,\"Code\":\"MessageNotInflight\"}",
-		"{\"Id\":\"1\",\"SenderFault\":true,\"Code\":\"InvalidParameterValue\",\"Message\":\"Total VisibilityTimeout beyond the limit\"}",
+		"{\"Id\":\"1\",\"SenderFault\":true,\"Code\":\"InvalidParameterValue\",\"Message\":\"no such thing\"}",
 	};
 
 	(void)state;
@@ -211,6 +369,57 @@ static void what_could_not_be_renewed_is_tried_again_before_the_end(void **state
 	assert_string_equal(fixture_receipts(fake_aws_nth(renew, 2)), "r1 ");
 	assert_int_equal(fixture.renewed, 2);
 	assert_int_equal(fixture.lost, 0);
+	fixture_end(&fixture);
+}
+
+/* Below sixty seconds a call tries once: what waited below would not know how much time is left. */
+static void short_leases_wait_for_nobody(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned visibility_s, tries, timeout_ms;
+	} cases[] = {
+		{ "the shortest call is a second", 2, 1, 1000 },
+		{ "an eighth of the lease", 30, 1, 3750 },
+		{ "just too short for three tries", 59, 1, 7375 },
+		{ "three tries fit", 60, 0, 7500 },
+		{ "the longest call is as long as any", 600, 0, 15000 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fixture fixture;
+		const struct fake_call *call;
+
+		fixture_begin(&fixture, standard);
+		fixture.sqs->visibility_s = cases[i].visibility_s;
+		fixture_receive(&fixture, 0, 1, NULL);
+		fixture_pass(&fixture, cases[i].visibility_s * 0.51);
+		call = fake_aws_nth(renew, 0);
+		if (call->tries != cases[i].tries || call->timeout_ms != cases[i].timeout_ms)
+			fail_msg("%s: %u tries of %u ms", cases[i].name, call->tries, call->timeout_ms);
+		fixture_end(&fixture);
+	}
+}
+
+static void a_short_lease_survives_throttled_renewals(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	fixture.sqs->visibility_s = 2;
+	fake_aws_fail(renew, ERROR_THROTTLED, "RequestThrottled", "too fast", NULL);
+	fake_aws_fail(renew, ERROR_THROTTLED, "RequestThrottled", "too fast", NULL);
+	fake_aws_otherwise(renew, fake_aws_all_succeed, NULL);
+	fixture_receive(&fixture, 0, 1, NULL);
+	fixture_pass(&fixture, 1.01);
+	assert_int_equal(fake_aws_count(renew), 1);
+	fixture_pass(&fixture, 0.26);
+	assert_int_equal(fake_aws_count(renew), 2);
+	fixture_pass(&fixture, 0.26);
+	assert_int_equal(fake_aws_count(renew), 3);
+	assert_int_equal(fixture.renewed, 1);
 	fixture_end(&fixture);
 }
 
@@ -342,8 +551,16 @@ int main(void)
 		cmocka_unit_test(a_group_on_a_standard_queue_orders_nothing),
 		cmocka_unit_test(a_resumed_message_is_renewed_in_time),
 		cmocka_unit_test(the_last_extension_ends_with_the_twelve_hours),
+		cmocka_unit_test(the_end_of_the_twelve_hours_is_told_once_in_time),
+		cmocka_unit_test(a_holder_may_settle_what_expires),
+		cmocka_unit_test(a_whole_hold_in_one_lease_expires_in_time),
+		cmocka_unit_test(a_new_receive_begins_the_twelve_hours_again),
+		cmocka_unit_test(a_clock_that_was_set_drops_no_lease),
+		cmocka_unit_test(where_SQS_refuses_to_go_on_a_hold_expires),
 		cmocka_unit_test(a_dead_handle_is_told_as_lost_and_the_others_go_on),
 		cmocka_unit_test(what_could_not_be_renewed_is_tried_again_before_the_end),
+		cmocka_unit_test(short_leases_wait_for_nobody),
+		cmocka_unit_test(a_short_lease_survives_throttled_renewals),
 		cmocka_unit_test(an_outage_loses_nothing_by_itself),
 		cmocka_unit_test(a_batch_that_is_refused_is_taken_apart),
 		cmocka_unit_test(what_is_forgotten_meanwhile_is_not_touched),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -327,6 +328,46 @@ static void a_damaged_body_goes_back_unread(void **state)
 	fixture_end(&fixture);
 }
 
+/* Group g: a is fine, b is damaged, c must not run before b comes again.  d is of another group. */
+static void a_damaged_message_takes_the_later_ones_of_its_group_back(void **state)
+{
+	static const struct {
+		const char *url, *kept, *back;
+	} cases[] = {
+		{ fifo, "a d ", "rb rc " },
+		{ standard, "a c d ", "rb " },
+	};
+	static const char entry[] = "{\"MessageId\":\"%s\",\"ReceiptHandle\":\"r%s\",\"Body\":\"hello\",\"MD5OfBody\":\"%s\","
+		"\"Attributes\":{\"MessageGroupId\":\"%s\"}}%s";
+	static const char right[] = "5d41402abc4b2a76b9719d911017c592", wrong[] = "5d41402abc4b2a76b9719d911017c593";
+	char reply[2048], kept[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fixture fixture;
+		size_t used = (size_t)snprintf(reply, sizeof(reply), "{\"Messages\":[");
+
+		used += (size_t)snprintf(reply + used, sizeof(reply) - used, entry, "a", "a", right, "g", ",");
+		used += (size_t)snprintf(reply + used, sizeof(reply) - used, entry, "b", "b", wrong, "g", ",");
+		used += (size_t)snprintf(reply + used, sizeof(reply) - used, entry, "c", "c", right, "g", ",");
+		used += (size_t)snprintf(reply + used, sizeof(reply) - used, entry, "d", "d", right, "h", "]}");
+		fixture_begin(&fixture, cases[i].url);
+		fake_aws_otherwise("ChangeMessageVisibilityBatch", fake_aws_all_succeed, NULL);
+		queue_start(fixture.queue);
+		queue_set_room(fixture.queue, 10);
+		fake_aws_run();
+		fake_aws_reply(receive, reply);
+		fake_aws_run();
+		kept[0] = '\0';
+		for (size_t j = 0; j < fixture.held_count; j++)
+			snprintf(kept + 2 * j, sizeof(kept) - 2 * j, "%s ", fixture.held[j]->id);
+		assert_string_equal(kept, cases[i].kept);
+		assert_string_equal(fixture_receipts(fake_aws_nth("ChangeMessageVisibilityBatch", 0)), cases[i].back);
+		assert_int_equal(fixture.sqs->face.figures.failures, 1);
+		fixture_end(&fixture);
+	}
+}
+
 static void a_stop_lets_open_polls_end_and_bring_messages(void **state)
 {
 	struct fixture fixture;
@@ -378,98 +419,6 @@ static void the_queue_may_go_while_it_speaks(void **state)
 	fixture_end(&fixture);
 }
 
-static void on_probed(void *arg, const struct error *err)
-{
-	fixture_done(arg, err);
-}
-
-static void a_probe_is_no_receive(void **state)
-{
-	struct fixture fixture;
-
-	(void)state;
-	fixture_begin(&fixture, standard);
-	fake_aws_answer("GetQueueAttributes", "{\"Attributes\":{\"VisibilityTimeout\":\"30\"}}");
-	fake_aws_fail("GetQueueAttributes", ERROR_REFUSED, "QueueDoesNotExist", "no such queue", NULL);
-	queue_probe(fixture.queue, on_probed, &fixture);
-	assert_int_equal(fixture.done, 0);
-	fake_aws_run();
-	assert_int_equal(fixture.done, 1);
-	assert_int_equal(fixture.done_error.kind, ERROR_NONE);
-	queue_probe(fixture.queue, on_probed, &fixture);
-	fake_aws_run();
-	assert_int_equal(fixture.done_error.kind, ERROR_REFUSED);
-	assert_int_equal(fake_aws_count(receive), 0);
-	fixture_end(&fixture);
-}
-
-struct sent {
-	size_t calls, count;
-	struct error error;
-};
-
-static void on_sent(void *arg, size_t count, const struct error *err)
-{
-	struct sent *sent = arg;
-
-	sent->calls++;
-	sent->count = count;
-	sent->error = err != NULL ? *err : (struct error){ 0 };
-}
-
-static void run_errands(struct fixture *fixture, struct sent *sent)
-{
-	while (sent->calls == 0)
-		ev_run(fixture->loop, EVRUN_ONCE);
-}
-
-static void only_failed_entries_are_sent_again(void **state)
-{
-	static const struct queue_outgoing messages[] = { { "a", "g", "1" }, { "b", "g", "2" }, { "c", "g", "3" } };
-	struct fixture fixture;
-	struct sent sent = { 0 };
-
-	(void)state;
-	fixture_begin(&fixture, fifo);
-	fake_aws_answer("SendMessageBatch", "{\"Successful\":[{\"Id\":\"0\"},{\"Id\":\"2\"}],\"Failed\":[{\"Id\":\"1\","
-		"\"SenderFault\":false,\"Code\":\"InternalError\"}]}");
-	fake_aws_answer("SendMessageBatch", "{\"Successful\":[{\"Id\":\"0\"}]}");
-	queue_send(fixture.queue, messages, 3, on_sent, &sent);
-	assert_int_equal(sent.calls, 0);
-	run_errands(&fixture, &sent);
-	assert_int_equal(sent.count, 3);
-	assert_int_equal(sent.error.kind, ERROR_NONE);
-	assert_int_equal(fake_aws_count("SendMessageBatch"), 2);
-	assert_int_equal(json_array_size(json_at(fake_aws_nth("SendMessageBatch", 1)->input, "Entries")), 1);
-	assert_string_equal(json_at_string(fake_aws_nth("SendMessageBatch", 1)->input, "Entries[0].MessageBody"), "b");
-	fixture_end(&fixture);
-}
-
-static void what_cannot_be_sent_is_named(void **state)
-{
-	static const struct queue_outgoing messages[] = { { "a", NULL, NULL }, { "b", NULL, NULL } };
-	static const struct queue_outgoing broken[] = { { "\xc3\x28", NULL, NULL } };
-	struct fixture fixture;
-	struct sent sent = { 0 };
-
-	(void)state;
-	fixture_begin(&fixture, standard);
-	fake_aws_answer("SendMessageBatch", "{\"Successful\":[{\"Id\":\"0\"}],\"Failed\":[{\"Id\":\"1\",\"SenderFault\":true,"
-		"\"Code\":\"InvalidMessageContents\",\"Message\":\"bad characters\"}]}");
-	queue_send(fixture.queue, messages, 2, on_sent, &sent);
-	run_errands(&fixture, &sent);
-	assert_int_equal(sent.count, 1);
-	assert_string_equal(sent.error.code, "InvalidMessageContents");
-	assert_non_null(strstr(sent.error.text, "message 2 of 2"));
-	sent = (struct sent){ 0 };
-	queue_send(fixture.queue, broken, 1, on_sent, &sent);
-	run_errands(&fixture, &sent);
-	assert_int_equal(sent.count, 0);
-	assert_int_equal(sent.error.kind, ERROR_INVALID);
-	assert_int_equal(fake_aws_count("SendMessageBatch"), 1);
-	fixture_end(&fixture);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,12 +435,10 @@ int main(void)
 		cmocka_unit_test(a_server_that_does_not_wait_is_not_asked_in_a_loop),
 		cmocka_unit_test(a_poll_that_never_ends_is_given_up),
 		cmocka_unit_test(a_damaged_body_goes_back_unread),
+		cmocka_unit_test(a_damaged_message_takes_the_later_ones_of_its_group_back),
 		cmocka_unit_test(a_stop_lets_open_polls_end_and_bring_messages),
 		cmocka_unit_test(a_stop_while_paused_is_told_too),
 		cmocka_unit_test(the_queue_may_go_while_it_speaks),
-		cmocka_unit_test(a_probe_is_no_receive),
-		cmocka_unit_test(only_failed_entries_are_sent_again),
-		cmocka_unit_test(what_cannot_be_sent_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -298,6 +298,32 @@ static void a_stop_is_over_when_the_settles_are_answered(void **state)
 	fixture_end(&fixture);
 }
 
+/* A message whose renewal is under way enters its lane only when that is answered. */
+static void a_stop_awaits_a_renewal_before_a_settle(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	fake_aws_otherwise(delete, fake_aws_all_succeed, NULL);
+	fixture_receive(&fixture, 0, 1, NULL);
+	while (fake_aws_open("ReceiveMessage") > 0)
+		fake_aws_reply("ReceiveMessage", "{}");
+	fixture_pass(&fixture, 51);
+	assert_int_equal(fake_aws_open(change), 1);
+	assert_int_equal(fake_aws_open("ReceiveMessage"), 0);
+	settle_all(&fixture, 0, 1, QUEUE_DONE);
+	queue_stop(fixture.queue, fixture_stopped, &fixture);
+	fake_aws_run();
+	assert_int_equal(fixture.stopped, 0);
+	fake_aws_reply(change, "{\"Successful\":[{\"Id\":\"0\"}]}");
+	fixture_pass(&fixture, 0);
+	fixture_pass(&fixture, 1.1);
+	assert_int_equal(fixture.done, 1);
+	assert_int_equal(fixture.stopped, 1);
+	fixture_end(&fixture);
+}
+
 static void a_stop_does_not_wait_for_a_queue_that_fails(void **state)
 {
 	struct fixture fixture;
@@ -347,6 +373,7 @@ int main(void)
 		cmocka_unit_test(a_batch_that_is_refused_is_taken_apart),
 		cmocka_unit_test(a_stop_sends_what_lingers),
 		cmocka_unit_test(a_stop_is_over_when_the_settles_are_answered),
+		cmocka_unit_test(a_stop_awaits_a_renewal_before_a_settle),
 		cmocka_unit_test(a_stop_does_not_wait_for_a_queue_that_fails),
 		cmocka_unit_test(the_queue_may_go_in_a_completion),
 	};
