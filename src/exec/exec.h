@@ -12,6 +12,7 @@
 #define EXEC_EXEC_H
 
 #include <ev.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,18 +28,37 @@ struct exec_watch;
 
 enum { LIMIT_EXEC_REQUEST_BYTES = 64 << 10 };
 
+/* Tokens of an account-wide rate, shared by all workers: the worker answers from the store.  done runs once
+ * and later, also when the exec that asked is gone: what it points at must live until then. */
+struct exec_rate_ask {
+	const char *bucket;             /* "ecs/<region>/<account>/RunTask" */
+	double initial_per_s, max_per_s, burst;
+	unsigned want, throttles;
+};
+typedef void exec_rate_fn(void *arg, unsigned tokens, double wait_s, double per_s, const struct error *err);
+struct exec_rates {
+	void (*take)(void *arg, const struct exec_rate_ask *ask, exec_rate_fn *done, void *done_arg);
+	void *arg;
+};
+
 struct exec_env {
 	struct ev_loop *loop;
 	const struct log *log;
+	const struct exec_rates *rates; /* NULL: each exec learns its rates alone */
+	const char *state_dir;          /* for local commands; NULL: none can be run */
+	const char *shim_path;          /* program that holds one, or a descriptor's path; NULL likewise */
 	struct aws *aws;                /* shared by all deployers of a worker */
 	const char *started_by;         /* "gantry/<host>", cut to what ECS takes */
 };
+
+/* The type of deployer that prepared a request: a deployer of that type can follow what came of it. */
+enum conf_deployer_type exec_request_type(const char *request);
 
 /* One per deployer and worker. */
 struct exec *exec_create(const struct conf_deployer *conf, const struct exec_env *env, struct error *err);
 void exec_destroy(struct exec *exec);
 
-/* How many fallback steps (capacity providers, at least 1) a launch may walk down. */
+/* How many fallback steps (capacity providers, then single subnets; at least 1) a launch may walk down. */
 unsigned exec_steps(const struct exec *exec);
 
 /* The frozen parameters of job->attempt (number and step are set), the caller's to free.  NULL with
@@ -53,6 +73,9 @@ struct exec_launch *exec_launch(struct exec *exec, const char *request, const ch
 	exec_launched_fn *done, void *arg);
 /* No completion after this; what was asked may still happen. */
 void exec_launch_cancel(struct exec_launch *launch);
+/* What an unanswered launch waits for besides its answer, for people ("no slot of 1 is free on this host");
+ * NULL: nothing.  Lent until the launch goes on. */
+const char *exec_launch_waits_for(const struct exec_launch *launch);
 /* Whether a launch was THROTTLED for want of room (so that the next step may find some) and not for
  * the rate of calls (which passes). */
 bool exec_is_capacity(const struct error *err);
@@ -81,6 +104,12 @@ struct exec_watch *exec_watch(struct exec *exec, const char *handle, const char 
 void exec_unwatch(struct exec_watch *watch);
 /* Asks for the end (StopTask); the watch tells when it is there.  Repeated by itself until answered. */
 void exec_stop(struct exec_watch *watch, const char *reason);
+
+/* Heard of elsewhere: a state change of the task that handle names.  doc (may be NULL) is the task as the
+ * peer describes it; without it the watch asks soon, with others in one call.  False: no watch here has it. */
+bool exec_hear(struct exec *exec, const char *handle, const json_t *doc);
+/* State changes come by themselves from now on (or no more): asking becomes a slow sweep. */
+void exec_set_events(struct exec *exec, bool come);
 
 /* Looks for a launch that may have happened, by its token, when the token can no longer be trusted
  * to prevent a second one.  handle NULL and err NULL: it surely did not happen.  ERROR_LOST: it is too

@@ -22,6 +22,8 @@ static struct exec *ecs_create(const struct conf_deployer *conf, const struct ex
 	exec = xnew(struct exec_ecs);
 	exec_init(&exec->face, &exec_ecs_impl, conf, env);
 	exec->account = ecs_account_get(env);
+	ecs_account_note_arn(exec->account, conf->cluster);
+	ecs_account_note_arn(exec->account, conf->task_definition);
 	list_init(&exec->launches);
 	list_init(&exec->watches);
 	list_init(&exec->looks);
@@ -42,7 +44,7 @@ static void ecs_destroy(struct exec *face)
 
 static unsigned ecs_steps(const struct exec *exec)
 {
-	return exec->conf->capacity_providers.count > 0 ? (unsigned)exec->conf->capacity_providers.count : 1;
+	return ecs_request_steps(exec->conf);
 }
 
 static char *ecs_prepare(struct exec *exec, const struct job *job, struct error *err)
@@ -66,6 +68,8 @@ const struct exec_impl exec_ecs_impl = {
 	.watch = ecs_watch,
 	.unwatch = ecs_unwatch,
 	.stop = ecs_stop,
+	.hear = ecs_hear,
+	.set_events = ecs_set_events,
 	.look = ecs_look,
 	.token_life_ms = ecs_token_life_ms,
 };

@@ -4,16 +4,18 @@
  *
  * The list of accounts is the one variable of this process that lives outside of an object: see
  * exec_ecs.h. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "exec/exec_ecs.h"
 
-/* Fargate launches 20 tasks a second for every account, which is also what DescribeTasks takes; the
- * looks stay far below, as other tools of the account need them too. */
-static const double run_per_s = 20, run_burst = 20, run_max_per_s = 500;
-static const double describe_per_s = 7, describe_burst = 14;
+/* Fargate launches 20 tasks a second for every account; raised quotas are found out.  DescribeTasks takes 20
+ * calls a second from all who use the account: the looks of all workers stay below, and those of one that
+ * must do without the others far below. */
+static const double run_per_s = 20, run_burst = 20, run_max_per_s = 2000, run_alone_max_per_s = 500;
+static const double describe_per_s = 10, describe_burst = 20, describe_max_per_s = 16, describe_alone_per_s = 7;
 
 static struct list accounts = { &accounts, &accounts };
 
@@ -22,6 +24,49 @@ static void on_launch_time(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	ecs_launches_run(container_of(timer, struct ecs_account, launch_timer));
+}
+
+static void on_news_time(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	ecs_watches_tell(container_of(timer, struct ecs_account, news_timer));
+}
+
+static void more_launches(void *arg)
+{
+	ecs_launches_run(arg);
+}
+
+static void more_describes(void *arg)
+{
+	ecs_clusters_run(arg);
+}
+
+/* By account, not by access key: each host of a role has keys of its own.  Those of us that have not seen an
+ * ARN yet share a bucket too. */
+static void name_bucket(void *arg, const char *action, char bucket[LIMIT_RATE_BUCKET_BYTES])
+{
+	const struct ecs_account *account = arg;
+
+	snprintf(bucket, LIMIT_RATE_BUCKET_BYTES, "ecs/%s/%s/%s", aws_region(account->aws),
+		account->id[0] != '\0' ? account->id : "unknown", action);
+}
+
+void ecs_account_note_arn(struct ecs_account *account, const char *arn)
+{
+	const char *at = arn;
+	size_t digits;
+
+	if (account->id[0] != '\0' || arn == NULL || strncmp(arn, "arn:", 4) != 0)
+		return;
+	for (int colons = 0; colons < 4 && at != NULL; colons++) {
+		at = strchr(at, ':');
+		at = at != NULL ? at + 1 : NULL;
+	}
+	digits = at != NULL ? strspn(at, "0123456789") : 0;
+	if (digits == ECS_ACCOUNT_BYTES - 1 && at[digits] == ':')
+		memcpy(account->id, at, digits);
 }
 
 static struct ecs_account *find(const struct aws *aws)
@@ -35,21 +80,38 @@ static struct ecs_account *find(const struct aws *aws)
 	return NULL;
 }
 
+static void rates_init(struct ecs_account *account, const struct exec_rates *rates)
+{
+	const struct rate_plan run = {
+		.action = "RunTask", .initial_per_s = run_per_s, .max_per_s = run_max_per_s, .burst = run_burst,
+		.alone_initial_per_s = run_per_s, .alone_max_per_s = run_alone_max_per_s, .rates = rates,
+		.log = &account->log, .name = name_bucket, .more = more_launches, .arg = account,
+	};
+	const struct rate_plan describe = {
+		.action = "DescribeTasks", .initial_per_s = describe_per_s, .max_per_s = describe_max_per_s,
+		.burst = describe_burst, .alone_initial_per_s = describe_alone_per_s,
+		.alone_max_per_s = describe_alone_per_s, .rates = rates,
+		.log = &account->log, .name = name_bucket, .more = more_describes, .arg = account,
+	};
+
+	rate_share_init(&account->run_rate, &run);
+	rate_share_init(&account->describe_rate, &describe);
+}
+
 struct ecs_account *ecs_account_get(const struct exec_env *env)
 {
 	struct ecs_account *account = find(env->aws);
-	double now_s = clock_monotonic_s();
 
 	if (account == NULL) {
 		account = xnew(struct ecs_account);
 		account->aws = env->aws;
 		account->loop = env->loop;
 		log_init(&account->log, env->log, "ecs");
-		rate_init(&account->run_rate, run_per_s, run_burst, run_max_per_s, now_s);
-		rate_init(&account->describe_rate, describe_per_s, describe_burst, describe_per_s, now_s);
+		rates_init(account, env->rates);
 		list_init(&account->launches);
 		list_init(&account->clusters);
 		ev_timer_init(&account->launch_timer, on_launch_time, 0., 0.);
+		ev_timer_init(&account->news_timer, on_news_time, 0., 0.);
 		list_append(&accounts, &account->link);
 	}
 	account->users++;
@@ -63,6 +125,10 @@ void ecs_account_put(struct ecs_account *account)
 	if (account->gone != NULL)
 		*account->gone = true;
 	ev_timer_stop(account->loop, &account->launch_timer);
+	ev_timer_stop(account->loop, &account->news_timer);
+	rate_share_finish(&account->run_rate);
+	rate_share_finish(&account->describe_rate);
+	table_finish(&account->watches);
 	list_remove(&account->link);
 	free(account);
 }

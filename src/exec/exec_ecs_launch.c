@@ -4,6 +4,9 @@
  * Every try names the same token and parameters, so that a try too many finds the task of an earlier
  * one.  Each goes on a connection of its own: on a reused one libcurl may send it twice by itself.
  *
+ * A token is known to ECS for an hour.  The caller begins while there is time enough, and whoever has waited
+ * too long for the rate since then is given back to it unsent.
+ *
  * An answer that speaks of missing capacity has started a task now and then.  So it is asked once more
  * under the same token before it is believed; after that the caller may go on with another token. */
 #include <stdlib.h>
@@ -28,6 +31,8 @@ struct ecs_launch {
 	json_t *input;                  /* NULL: the request can't be read */
 	struct aws_call *call;
 	ev_timer timer;                 /* until the next try */
+	int64_t begun_boot_ms, begun_wall_ms;
+	bool late;                      /* not to be sent any more */
 	unsigned tries;
 	bool maybe;                     /* a try may have started it */
 	bool confirming;                /* capacity was missing; asked once more */
@@ -42,6 +47,20 @@ static void call_over(struct ecs_account *account)
 		ecs_arm(account, &account->launch_timer, 0);
 }
 
+static void queue_enter(struct ecs_launch *launch)
+{
+	list_append(&launch->account->launches, &launch->link);
+	launch->account->waiting++;
+}
+
+static void queue_leave(struct ecs_launch *launch)
+{
+	if (list_empty(&launch->link))
+		return;
+	list_remove(&launch->link);
+	launch->account->waiting--;
+}
+
 static void launch_free(struct ecs_launch *launch)
 {
 	if (launch->call != NULL) {
@@ -50,7 +69,7 @@ static void launch_free(struct ecs_launch *launch)
 	}
 	ev_timer_stop(launch->account->loop, &launch->timer);
 	list_remove(&launch->mine);
-	list_remove(&launch->link);
+	queue_leave(launch);
 	json_decref(launch->input);
 	free(launch);
 }
@@ -96,7 +115,7 @@ static void failed(struct ecs_launch *launch, struct error *err, bool decided)
 	if (err->kind == ERROR_AMBIGUOUS)
 		launch->maybe = true;
 	if (slow_down && !decided)
-		rate_throttled(&launch->account->run_rate, clock_monotonic_s());
+		rate_share_throttled(&launch->account->run_rate);
 	if (try_again(launch, err))
 		return;
 	if (slow_down && decided)
@@ -118,16 +137,17 @@ static void on_reply(void *arg, const struct aws_reply *reply, const struct erro
 	launch->call = NULL;
 	call_over(account);
 	if (given == NULL) {
-		rate_accepted(&account->run_rate, clock_monotonic_s());
+		rate_share_accepted(&account->run_rate);
 		arn = ecs_run_parse(reply->doc, &err);
 	} else {
 		arn = ecs_run_error(given, reply->error_doc, &err);
 		if (arn != NULL)
 			log_warn(&launch->face.exec->log, "the launch had happened with other parameters; going on with %s", arn);
 	}
-	if (arn != NULL)
+	if (arn != NULL) {
+		ecs_account_note_arn(account, arn);
 		launch_end(launch, arn, NULL);
-	else
+	} else
 		failed(launch, &err, given == NULL);
 }
 
@@ -142,19 +162,42 @@ static void launch_send(struct ecs_launch *launch)
 	launch->call = aws_call(launch->account->aws, &request, on_reply, launch);
 }
 
+/* By whichever clock says more: the boot clock sees no pause of the whole machine, the wall clock may be set
+ * back. */
+static bool is_late(const struct ecs_launch *launch)
+{
+	return clock_boot_ms() - launch->begun_boot_ms > ECS_SEND_LIFE_MS ||
+	       clock_wall_ms() - launch->begun_wall_ms > ECS_SEND_LIFE_MS;
+}
+
 void ecs_launches_run(struct ecs_account *account)
 {
 	while (!list_empty(&account->launches) && account->launching < LIMIT_ECS_LAUNCHES) {
-		double now_s = clock_monotonic_s();
 		struct ecs_launch *launch = list_first(&account->launches, struct ecs_launch, link);
 
-		if (!rate_take(&account->run_rate, now_s)) {
-			ecs_arm(account, &account->launch_timer, rate_wait_s(&account->run_rate, now_s));
+		if (is_late(launch)) {
+			queue_leave(launch);
+			launch->late = true;
+			again_in(launch, 0);
+			continue;
+		}
+		if (!rate_share_take(&account->run_rate, account->waiting)) {
+			ecs_arm(account, &account->launch_timer, rate_share_wait_s(&account->run_rate));
 			return;
 		}
-		list_remove(&launch->link);
+		queue_leave(launch);
 		launch_send(launch);
 	}
+}
+
+static void give_back(struct ecs_launch *launch)
+{
+	struct error err;
+
+	error_set(&err, launch->maybe ? ERROR_AMBIGUOUS : ERROR_THROTTLED,
+		"RunTask: not sent, as its turn did not come within %d minutes%s", ECS_SEND_LIFE_MS / 60000,
+		launch->maybe ? "; an earlier try may have started the task" : "");
+	launch_end(launch, NULL, &err);
 }
 
 static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -164,13 +207,17 @@ static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (launch->input == NULL) {
+	if (launch->late) {
+		give_back(launch);
+	} else if (launch->input == NULL) {
 		error_set(&err, ERROR_INVALID, "the stored launch parameters can't be read");
 		launch_end(launch, NULL, &err);
-		return;
+	} else {
+		struct ecs_account *account = launch->account;
+
+		queue_enter(launch);
+		ecs_launches_run(account);
 	}
-	list_append(&launch->account->launches, &launch->link);
-	ecs_launches_run(launch->account);
 }
 
 struct exec_launch *ecs_launch(struct exec *exec, const char *request, const char *token,
@@ -183,6 +230,8 @@ struct exec_launch *ecs_launch(struct exec *exec, const char *request, const cha
 	launch->account = ecs->account;
 	launch->done = done;
 	launch->arg = arg;
+	launch->begun_boot_ms = clock_boot_ms();
+	launch->begun_wall_ms = clock_wall_ms();
 	list_init(&launch->link);
 	list_append(&ecs->launches, &launch->mine);
 	ev_timer_init(&launch->timer, on_time, 0., 0.);
@@ -193,7 +242,7 @@ struct exec_launch *ecs_launch(struct exec *exec, const char *request, const cha
 		again_in(launch, 0);
 		return &launch->face;
 	}
-	list_append(&launch->account->launches, &launch->link);
+	queue_enter(launch);
 	ecs_launches_run(launch->account);
 	return &launch->face;
 }

@@ -15,22 +15,6 @@
 
 enum { LIMIT_LOOK_PAGES = 100 };
 
-struct ecs_look {
-	struct list mine;               /* exec_ecs.looks */
-	struct exec_ecs *exec;
-	struct aws_call *call;
-	ev_timer timer;                 /* an answer that needs no call */
-	struct error error;             /* that answer */
-	json_t *request;
-	char *family, *page;            /* page: nextToken, NULL on the first */
-	int64_t intended_ms;
-	unsigned pages;
-	size_t asked;                   /* tasks that DescribeTasks was asked about */
-	bool among_stopped;             /* the running ones have been looked through */
-	exec_launched_fn *done;
-	void *arg;
-};
-
 static void look_free(struct ecs_look *look)
 {
 	aws_call_cancel(look->call);
@@ -62,10 +46,11 @@ static void look_end(struct ecs_look *look, const char *handle, const struct err
 /* Everything was looked through and it was not there. */
 static void not_found(struct ecs_look *look)
 {
-	int64_t age_ms = clock_wall_ms() - look->intended_ms;
+	int64_t age_ms = clock_steady_ms() - look->intended_ms;
 	struct error err;
 
-	if (age_ms >= 0 && age_ms < ECS_STOPPED_LIFE_MS) {
+	/* A clock that was set back tells no age. */
+	if (age_ms >= -ECS_CLOCK_SLACK_MS && age_ms < ECS_STOPPED_LIFE_MS) {
 		look_end(look, NULL, NULL);
 		return;
 	}
@@ -195,7 +180,6 @@ void ecs_look(struct exec *exec, const char *request, const char *token, int64_t
 {
 	struct exec_ecs *ecs = container_of(exec, struct exec_ecs, face);
 	struct ecs_look *look = xnew(struct ecs_look);
-	int64_t age_ms = clock_wall_ms() - intended_ms;
 	const char *definition;
 
 	/* The token is in no listing; startedBy was made from the same attempt. */
@@ -212,7 +196,7 @@ void ecs_look(struct exec *exec, const char *request, const char *token, int64_t
 		error_set(&look->error, ERROR_LOST, "the stored launch parameters can't be read");
 	else
 		look->family = ecs_family_of(definition);
-	/* A launch may not be listed in its first moments, so looking at once would prove nothing. */
-	ecs_arm(ecs->account, &look->timer,
-		age_ms >= 0 && age_ms < ECS_SETTLE_MS ? (double)(ECS_SETTLE_MS - age_ms) / 1000 : 0);
+	/* A launch may not be listed in its first moments, so looking at once would prove nothing.  It is the last
+	 * asking that counts, by whomever: an owner that died may have asked just before. */
+	ecs_arm(ecs->account, &look->timer, look->error.kind != ERROR_NONE ? 0 : (double)ECS_SETTLE_MS / 1000);
 }

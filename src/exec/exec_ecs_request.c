@@ -202,6 +202,24 @@ static bool set_overrides(const struct request *request, json_t *root)
 
 /* -- placement, network, tags ----------------------------------------------------------------------- */
 
+/* Steps walk through the providers with all subnets, then through the providers with the first subnet
+ * alone, and so on: a provider that is short of room often has some in another zone, but ECS may choose
+ * the full zone each time it may choose. */
+static size_t provider_count(const struct conf_deployer *conf)
+{
+	return conf->capacity_providers.count > 0 ? conf->capacity_providers.count : 1;
+}
+
+static size_t single_subnets(const struct conf_deployer *conf)
+{
+	return conf->network.subnets.count > 1 ? conf->network.subnets.count : 0;
+}
+
+unsigned ecs_request_steps(const struct conf_deployer *conf)
+{
+	return (unsigned)(provider_count(conf) * (1 + single_subnets(conf)));
+}
+
 static bool set_placement(const struct request *request, json_t *root)
 {
 	const struct texts *providers = &request->conf->capacity_providers;
@@ -217,6 +235,15 @@ static bool set_placement(const struct request *request, json_t *root)
 	return set_text(request, entry, "capacityProvider", providers->at[request->job->attempt.step % providers->count]);
 }
 
+static json_t *subnet_array(const struct request *request)
+{
+	const struct conf_deployer *conf = request->conf;
+	size_t round = request->job->attempt.step % ecs_request_steps(conf) / provider_count(conf);
+	struct texts one = { .at = &conf->network.subnets.at[round > 0 ? round - 1 : 0], .count = 1 };
+
+	return text_array(request, round > 0 ? &one : &conf->network.subnets);
+}
+
 static bool set_network(const struct request *request, json_t *root)
 {
 	const struct conf_network *network = &request->conf->network;
@@ -224,7 +251,7 @@ static bool set_network(const struct request *request, json_t *root)
 
 	if (network->subnets.count == 0)
 		return true;
-	subnets = text_array(request, &network->subnets);
+	subnets = subnet_array(request);
 	groups = subnets != NULL ? text_array(request, &network->security_groups) : NULL;
 	if (groups == NULL) {
 		json_decref(subnets);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec_ecs_stop.c - StopTask, repeated until ECS has answered: a stop that got lost would leave a
- * deployment running for ever.  That the task has stopped is the watch's to see. */
+/* exec_ecs_stop.c - StopTask, repeated until ECS has accepted it: a stop that got lost would leave a
+ * deployment running for ever.  That the task has stopped is the watch's to see; its end ends the stop too.
+ *
+ * "No such task" is no answer to rest on: a task of a moment ago may not be visible yet, and one that is
+ * gone will be found missing by the watch.  So whatever is not accepted is asked again, and only how soon
+ * depends on why. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,32 +15,30 @@
 
 static const double first_s = 1, max_s = 30, human_s = 60;
 
-/* A task that ECS does not know needs no stop. */
-static bool is_over(const struct error *err)
+static void again(struct ecs_watch *watch, const struct error *err)
 {
-	return err == NULL || err->kind == ERROR_INVALID;
+	bool human = err->kind == ERROR_REFUSED;
+	double delay_s;
+
+	watch->stop_failures++;
+	delay_s = human ? human_s : backoff_s(watch->stop_failures, first_s, max_s, random_unit());
+	log_at(&watch->face.exec->log, human ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+		"the stop of %s was not accepted (%s): %s; asked again in %.0fs", watch->arn, error_kind_name(err->kind),
+		err->text, delay_s);
+	ecs_arm(watch->cluster->account, &watch->stop_timer, delay_s);
 }
 
 static void on_stopped(void *arg, const struct aws_reply *reply, const struct error *err)
 {
 	struct ecs_watch *watch = arg;
-	const struct log *log = &watch->face.exec->log;
-	double delay_s;
 
 	(void)reply;
 	watch->stop_call = NULL;
-	if (is_over(err)) {
-		log_info(log, "the stop of %s was %s%s", watch->arn, err == NULL ? "accepted" : "refused: ",
-			err != NULL ? err->text : "");
-		ecs_watch_hurry(watch);
-		return;
-	}
-	watch->stop_failures++;
-	delay_s = error_may_pass(err->kind) ? backoff_s(watch->stop_failures, first_s, max_s, random_unit()) : human_s;
-	log_at(log, error_may_pass(err->kind) ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
-		"the stop of %s was not answered (%s): %s; asked again in %.0fs", watch->arn, error_kind_name(err->kind),
-		err->text, delay_s);
-	ecs_arm(watch->cluster->account, &watch->stop_timer, delay_s);
+	if (err == NULL)
+		log_info(&watch->face.exec->log, "the stop of %s was accepted", watch->arn);
+	else
+		again(watch, err);
+	ecs_watch_hurry(watch);
 }
 
 static void send_stop(struct ecs_watch *watch)
@@ -54,15 +56,21 @@ static void on_stop_time(struct ev_loop *loop, ev_timer *timer, int revents)
 	send_stop(container_of(timer, struct ecs_watch, stop_timer));
 }
 
-void ecs_stop(struct exec_watch *face, const char *reason)
+void ecs_stop_begin(struct ecs_watch *watch, const char *reason)
 {
-	struct ecs_watch *watch = container_of(face, struct ecs_watch, face);
-
 	if (watch->stopping)
 		return;
 	watch->stopping = true;
 	watch->stop_reason = xstrdup(reason);
 	send_stop(watch);
+}
+
+void ecs_stop(struct exec_watch *face, const char *reason)
+{
+	struct ecs_watch *watch = container_of(face, struct ecs_watch, face);
+
+	watch->stop_wanted = true;
+	ecs_stop_begin(watch, reason);
 }
 
 void ecs_stop_init(struct ecs_watch *watch)

@@ -13,6 +13,9 @@
 
 enum { EXIT_KILLED = 137 };
 
+const char ecs_provisioning_stop[] = "gantry: provisioning timeout";
+static const char our_stop[] = "gantry: ";
+
 struct ending {
 	const char *stop_code, *stopped_reason;         /* "" when not given */
 	const char *container_reason;
@@ -92,6 +95,18 @@ static bool host_was_lost(const struct ending *ending)
 	       (reason != NULL && (has(reason, ") stopped") || has(reason, ") terminated")));
 }
 
+static bool begins(const char *text, const char *word)
+{
+	return strncmp(text, word, strlen(word)) == 0;
+}
+
+/* A task that was stopped before it ran did not fail to start, whatever the code says. */
+static bool was_stopped(const struct ending *ending)
+{
+	return strcmp(ending->stop_code, "UserInitiated") == 0 ||
+	       (strcmp(ending->stop_code, "TaskFailedToStart") == 0 && begins(ending->stopped_reason, our_stop));
+}
+
 static bool is_oom(const struct ending *ending)
 {
 	return has(ending->container_reason, "OutOfMemory") &&
@@ -123,7 +138,10 @@ static void judge(const struct ending *ending, struct exec_end *end, enum job_st
 
 	*state = JOB_FAILED;
 	end->retry = EXEC_RETRY_NO;
-	if (strcmp(ending->stop_code, "UserInitiated") == 0) {
+	if (was_stopped(ending) && begins(ending->stopped_reason, ecs_provisioning_stop)) {
+		end->retry = EXEC_RETRY_INFRASTRUCTURE;
+		*reason = "provisioning_timeout";
+	} else if (was_stopped(ending)) {
 		*state = JOB_CANCELLED;
 		*reason = "stopped";
 	} else if (strcmp(ending->stop_code, "SpotInterruption") == 0) {

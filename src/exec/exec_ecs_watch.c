@@ -1,37 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exec_ecs_watch.c - waits for the ends of tasks: one schedule of looks per cluster, for all deployers
- * of a worker.
+/* exec_ecs_watch.c - waits for the end of a task, by what is seen or heard of it.
  *
  * A task is looked at every second while it is young and more seldom with its age, so that a short
- * deployment is not kept waiting and ten thousand long ones cost a few calls a second.  A call is
- * filled up to a hundred tasks with those that would be due soon.  When there are more looks than the
- * rate allows, each of them just comes later.
+ * deployment is not kept waiting and ten thousand long ones cost a few calls a second.  Where events tell
+ * of its changes, it is looked at once, as the first ones may have come before its watch, and then every
+ * five minutes: events are fast, and looks are the truth.  Both are judged alike; what is older than what
+ * was seen already (its version says so) is not.
  *
  * A task that is MISSING may not be visible yet, or not any more.  Only when it has stayed away for five
- * minutes, twice at least, is it given up as "unknown".  A call that fails changes nothing. */
+ * minutes, twice at least, is it given up as "unknown".
+ *
+ * One that does not come to run within its provisioning timeout is stopped.  That is decided by a look, not
+ * by a timer: a new owner knows nothing about a task before it has seen it. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/json_at.h"
 #include "base/mem.h"
-#include "base/random.h"
 #include "exec/exec_ecs.h"
 
-enum { REPEAT_LOG_S = 300 };
 static const double interval_min_s = 1, interval_max_s = 30;
 static const double missing_interval_s = 2, stopping_interval_s = 2;
-static const double retry_first_s = 0.5, retry_max_s = 30, human_retry_s = 60;
-static const double at_once_s = 0.002;          /* a timer may come this much early */
-
-struct ecs_describe {
-	struct list link;               /* ecs_cluster.describes */
-	struct ecs_cluster *cluster;
-	struct aws_call *call;
-	size_t count;
-	struct ecs_watch *watches[ECS_DESCRIBE_MAX];    /* NULL: not watched any more */
-};
+static const double heard_s = 0.25;             /* those that are heard of meanwhile are asked about together */
+static const double after_deadline_s = 0.05;
 
 double ecs_watch_interval_s(double age_s)
 {
@@ -40,102 +32,65 @@ double ecs_watch_interval_s(double age_s)
 	return interval_s < interval_min_s ? interval_min_s : interval_s > interval_max_s ? interval_max_s : interval_s;
 }
 
-/* -- clusters --------------------------------------------------------------------------------------- */
-
-static void cluster_run(struct ecs_cluster *cluster);
-
-static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	(void)loop;
-	(void)revents;
-	cluster_run(container_of(timer, struct ecs_cluster, timer));
-}
-
-static struct ecs_cluster *cluster_get(struct ecs_account *account, const char *name)
-{
-	struct ecs_cluster *cluster;
-
-	list_each(cluster, &account->clusters, link) {
-		if (strcmp(cluster->name, name) == 0) {
-			cluster->watches++;
-			return cluster;
-		}
-	}
-	cluster = xnew(struct ecs_cluster);
-	cluster->account = account;
-	cluster->name = xstrdup(name);
-	cluster->watches = 1;
-	list_init(&cluster->describes);
-	list_init(&cluster->news);
-	ev_timer_init(&cluster->timer, on_due, 0., 0.);
-	list_append(&account->clusters, &cluster->link);
-	return cluster;
-}
-
-static void describe_free(struct ecs_describe *describe)
-{
-	for (size_t i = 0; i < describe->count; i++) {
-		if (describe->watches[i] != NULL && describe->watches[i]->describe == describe)
-			describe->watches[i]->describe = NULL;
-	}
-	describe->cluster->calls--;
-	aws_call_cancel(describe->call);
-	list_remove(&describe->link);
-	free(describe);
-}
-
-static void cluster_put(struct ecs_cluster *cluster)
-{
-	if (--cluster->watches > 0)
-		return;
-	while (!list_empty(&cluster->describes))
-		describe_free(list_first(&cluster->describes, struct ecs_describe, link));
-	ev_timer_stop(cluster->account->loop, &cluster->timer);
-	schedule_finish(&cluster->schedule);
-	list_remove(&cluster->link);
-	free(cluster->name);
-	free(cluster);
-}
-
-static void rearm(struct ecs_cluster *cluster)
-{
-	const struct schedule_entry *first = schedule_first(&cluster->schedule);
-	double now_s = clock_monotonic_s(), at_s;
-
-	if (first == NULL || cluster->calls >= LIMIT_ECS_DESCRIBES) {
-		ev_timer_stop(cluster->account->loop, &cluster->timer);
-		return;
-	}
-	at_s = first->due_s > cluster->not_before_s ? first->due_s : cluster->not_before_s;
-	ecs_arm(cluster->account, &cluster->timer, at_s - now_s);
-}
-
 /* -- when to look ----------------------------------------------------------------------------------- */
 
-static double interval_s(const struct ecs_watch *watch, double now_s)
+static bool events_come(const struct ecs_watch *watch)
 {
-	double wait_s = ecs_watch_interval_s(now_s - watch->since_s);
+	return container_of(watch->face.exec, struct exec_ecs, face)->events;
+}
 
+/* Seconds until the task has to run; negative: it should.  False: it may take its time. */
+static bool deadline(const struct ecs_watch *watch, double now_s, double *left_s)
+{
+	int64_t timeout_ms = watch->face.exec->conf->provisioning_timeout_ms;
+
+	*left_s = watch->since_s + (double)timeout_ms / 1000 - now_s;
+	return timeout_ms > 0 && !watch->told_running && !watch->stopping;
+}
+
+double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s)
+{
+	double wait_s = ecs_watch_interval_s(now_s - watch->since_s), left_s;
+
+	if (watch->seen && events_come(watch))
+		wait_s = ECS_SWEEP_S;
 	if (watch->missing > 0 && wait_s < missing_interval_s)
 		wait_s = missing_interval_s;
 	if (watch->stopping && wait_s > stopping_interval_s)
 		wait_s = stopping_interval_s;
+	if (deadline(watch, now_s, &left_s) && left_s > 0 && left_s + after_deadline_s < wait_s)
+		wait_s = left_s + after_deadline_s;
 	return wait_s;
 }
 
-static void look_in(struct ecs_watch *watch, double delay_s)
+static void look_by_pace(struct ecs_watch *watch, double now_s)
 {
-	struct ecs_cluster *cluster = watch->cluster;
+	if (watch->describe != NULL)
+		return;
+	if (!watch->hurry)
+		ecs_cluster_look_in(watch, ecs_watch_pace_s(watch, now_s));
+	else if (watch->entry.place == 0)
+		ecs_cluster_look_in(watch, heard_s);
+}
 
-	schedule_put(&cluster->schedule, &watch->entry, clock_monotonic_s() + delay_s);
-	if (schedule_first(&cluster->schedule) == &watch->entry)
-		rearm(cluster);
+static void look_soon(struct ecs_watch *watch, double delay_s)
+{
+	if (watch->end != NULL)
+		return;
+	if (watch->describe == NULL && (watch->entry.place == 0 || watch->entry.due_s > clock_monotonic_s() + delay_s))
+		ecs_cluster_look_in(watch, delay_s);
+}
+
+/* What is heard until that look does not put it off: it may be older than the news that ask for it. */
+static void hurry(struct ecs_watch *watch, double delay_s)
+{
+	watch->hurry = true;
+	look_soon(watch, delay_s);
 }
 
 void ecs_watch_hurry(struct ecs_watch *watch)
 {
-	if (watch->describe == NULL && watch->end == NULL)
-		look_in(watch, interval_min_s);
+	hurry(watch, interval_min_s);
 }
 
 /* -- telling ---------------------------------------------------------------------------------------- */
@@ -143,12 +98,12 @@ void ecs_watch_hurry(struct ecs_watch *watch)
 static void watch_free(struct ecs_watch *watch)
 {
 	ecs_stop_finish(watch);
-	if (watch->describe != NULL)
-		watch->describe->watches[watch->slot] = NULL;
+	ecs_describe_forget(watch);
+	table_remove(&watch->cluster->account->watches, &watch->by_id);
 	schedule_remove(&watch->cluster->schedule, &watch->entry);
 	list_remove(&watch->news);
 	list_remove(&watch->mine);
-	cluster_put(watch->cluster);
+	ecs_cluster_put(watch->cluster);
 	free(watch->arn);
 	free(watch->container);
 	free(watch->end);
@@ -176,8 +131,7 @@ static void tell_one(struct ecs_watch *watch)
 	free(end);
 }
 
-/* The account may go with the last deployer, in one of these. */
-static void tell(struct ecs_account *account)
+void ecs_watches_tell(struct ecs_account *account)
 {
 	struct ecs_cluster *cluster, *found;
 	bool gone = false;
@@ -202,24 +156,83 @@ static void add_news(struct ecs_watch *watch)
 	list_append(&watch->cluster->news, &watch->news);
 }
 
-/* -- what a look brought ---------------------------------------------------------------------------- */
+/* -- what is seen or heard -------------------------------------------------------------------------- */
 
-static void take_end(struct ecs_watch *watch, const json_t *task)
+static void end_with(struct ecs_watch *watch, struct exec_end *end)
 {
-	watch->end = xnew(struct exec_end);
-	ecs_verdict(task, watch->container, watch->end);
-	if (!watch->told_running && watch->end->started_ms > 0)
-		watch->running_ms = watch->end->started_ms;
+	watch->end = end;
+	ecs_describe_forget(watch);
+	schedule_remove(&watch->cluster->schedule, &watch->entry);
 	add_news(watch);
 }
 
-static void take_task(struct ecs_watch *watch, const json_t *task, double now_s)
+static void take_end(struct ecs_watch *watch, const json_t *task)
+{
+	struct exec_end *end = xnew(struct exec_end);
+
+	ecs_verdict(task, watch->container, end);
+	/* We were first to stop it, but it was to end anyway. */
+	if (watch->stop_wanted && strcmp(end->result.reason, "provisioning_timeout") == 0) {
+		job_result_set(&end->result, JOB_CANCELLED, "stopped", JOB_NO_EXIT_CODE, "%s", watch->stop_reason);
+		end->retry = EXEC_RETRY_NO;
+	}
+	if (!watch->told_running && end->started_ms > 0)
+		watch->running_ms = end->started_ms;
+	end_with(watch, end);
+}
+
+static bool is_starting(const json_t *task)
+{
+	static const char *const states[] = { "PROVISIONING", "PENDING", "ACTIVATING" };
+	const char *status = json_at_string(task, "lastStatus");
+
+	for (size_t i = 0; status != NULL && i < sizeof(states) / sizeof(states[0]); i++) {
+		if (strcmp(status, states[i]) == 0)
+			return ecs_time_ms(task, "startedAt") == 0;
+	}
+	return false;
+}
+
+static void give_up_if_overdue(struct ecs_watch *watch, const json_t *task, double now_s)
+{
+	const char *status = json_at_string(task, "lastStatus");
+	char *reason;
+	double left_s;
+
+	if (!deadline(watch, now_s, &left_s) || left_s > 0 || !is_starting(task))
+		return;
+	reason = xasprintf("%s: %s %.0f s after its launch, and not running", ecs_provisioning_stop, status,
+		now_s - watch->since_s);
+	log_warn(&watch->face.exec->log, "%s is stopped: %s", watch->arn, reason);
+	ecs_stop_begin(watch, reason);
+	free(reason);
+}
+
+/* Answers and events may overtake each other; versions only grow. */
+static bool is_old(struct ecs_watch *watch, const json_t *task)
+{
+	int64_t version;
+
+	if (!json_at_integer(task, "version", &version))
+		return false;
+	if (version < watch->version)
+		return true;
+	watch->version = version;
+	return false;
+}
+
+void ecs_watch_take(struct ecs_watch *watch, const json_t *task, double now_s)
 {
 	int64_t started_ms;
 
 	watch->missing = 0;
 	watch->missing_since_s = 0;
 	watch->alone = false;
+	watch->seen = true;
+	if (is_old(watch, task)) {
+		look_by_pace(watch, now_s);
+		return;
+	}
 	if (ecs_task_ended(task)) {
 		take_end(watch, task);
 		return;
@@ -230,189 +243,87 @@ static void take_task(struct ecs_watch *watch, const json_t *task, double now_s)
 		watch->running_ms = started_ms > 0 ? started_ms : clock_wall_ms();
 		add_news(watch);
 	}
-	look_in(watch, interval_s(watch, now_s));
+	give_up_if_overdue(watch, task, now_s);
+	look_by_pace(watch, now_s);
 }
 
-static void take_missing(struct ecs_watch *watch, double now_s)
+void ecs_watch_take_missing(struct ecs_watch *watch, double now_s)
 {
+	struct exec_end *end;
+
 	if (watch->missing++ == 0)
 		watch->missing_since_s = now_s;
 	if (watch->missing < 2 || now_s - watch->missing_since_s < ECS_MISSING_S) {
-		look_in(watch, interval_s(watch, now_s));
+		look_by_pace(watch, now_s);
 		return;
 	}
-	watch->end = xnew(struct exec_end);
-	job_result_set(&watch->end->result, JOB_FAILED, "unknown", JOB_NO_EXIT_CODE,
+	end = xnew(struct exec_end);
+	job_result_set(&end->result, JOB_FAILED, "unknown", JOB_NO_EXIT_CODE,
 		"ECS has not known the task for %.0f s: its end was not seen", now_s - watch->missing_since_s);
-	add_news(watch);
+	end_with(watch, end);
 }
 
-static void note_failure(struct ecs_cluster *cluster, const struct error *err)
+void ecs_watch_take_nothing(struct ecs_watch *watch, double now_s)
 {
+	look_by_pace(watch, now_s);
+}
+
+/* -- events ----------------------------------------------------------------------------------------- */
+
+static const char *id_of(const char *arn)
+{
+	const char *slash = strrchr(arn, '/');
+
+	return slash != NULL ? slash + 1 : arn;
+}
+
+static bool is_about(const struct ecs_watch *watch, const json_t *doc)
+{
+	const char *arn = json_at_string(doc, "taskArn");
+
+	return arn != NULL && ecs_same_task(arn, watch->arn) && json_at_string(doc, "lastStatus") != NULL;
+}
+
+/* Whichever deployer of this account watches it. */
+bool ecs_hear(struct exec *face, const char *handle, const json_t *doc)
+{
+	struct ecs_account *account = container_of(face, struct exec_ecs, face)->account;
+	struct table_link *link = table_find(&account->watches, id_of(handle));
+	struct ecs_watch *watch;
+
+	if (link == NULL)
+		return false;
+	watch = container_of(link, struct ecs_watch, by_id);
+	log_debug(&face->log, "heard of %s: %s", watch->arn,
+		is_about(watch, doc) ? json_at_string(doc, "lastStatus") : "something");
+	if (watch->end != NULL)
+		return true;
+	if (!is_about(watch, doc)) {
+		hurry(watch, heard_s);
+		return true;
+	}
+	ecs_watch_take(watch, doc, clock_monotonic_s());
+	if (!list_empty(&watch->news))
+		ecs_arm(account, &account->news_timer, 0);
+	return true;
+}
+
+void ecs_set_events(struct exec *face, bool come)
+{
+	struct exec_ecs *exec = container_of(face, struct exec_ecs, face);
 	double now_s = clock_monotonic_s();
-	bool human = !error_may_pass(err->kind);
-	bool news = cluster->failures == 0 || strcmp(cluster->error.code, err->code) != 0 ||
-		    cluster->error.kind != err->kind || now_s - cluster->logged_s >= REPEAT_LOG_S;
+	struct ecs_watch *watch;
 
-	if (err->kind == ERROR_THROTTLED)
-		rate_throttled(&cluster->account->describe_rate, now_s);
-	if (cluster->failures++ == 0)
-		cluster->failing_since_s = now_s;
-	cluster->error = *err;
-	cluster->not_before_s = now_s + (human ? human_retry_s
-		: backoff_s(cluster->failures, retry_first_s, retry_max_s, random_unit()));
-	if (!news)
+	if (exec->events == come)
 		return;
-	cluster->logged_s = now_s;
-	log_at(&cluster->account->log, human ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
-		"watching the %u tasks in cluster %s failed (%s): %s; they are watched again in %.0fs", cluster->watches,
-		cluster->name, error_kind_name(err->kind), err->text, cluster->not_before_s - now_s);
-}
-
-static void note_success(struct ecs_cluster *cluster)
-{
-	rate_accepted(&cluster->account->describe_rate, clock_monotonic_s());
-	if (cluster->failures == 0)
-		return;
-	log_info(&cluster->account->log, "watching the tasks in cluster %s works again after %.0fs", cluster->name,
-		clock_monotonic_s() - cluster->failing_since_s);
-	cluster->failures = 0;
-	cluster->not_before_s = 0;
-}
-
-/* Input that ECS refuses is one bad name among a hundred: each is looked at alone then, and one that
- * is refused alone is as good as missing. */
-static void take_refused(struct ecs_describe *describe, double now_s)
-{
-	for (size_t i = 0; i < describe->count; i++) {
-		struct ecs_watch *watch = describe->watches[i];
-
-		if (watch == NULL)
-			continue;
-		if (describe->count == 1)
-			take_missing(watch, now_s);
-		else {
-			watch->alone = true;
-			look_in(watch, 0);
-		}
+	exec->events = come;
+	log_debug(&face->log, "changes of tasks %s; tasks are looked at %s", come ? "come as events" : "do not come as events",
+		come ? "every few minutes" : "by their age");
+	list_each(watch, &exec->watches, mine) {
+		watch->seen = false;
+		if (!come)
+			look_soon(watch, ecs_watch_pace_s(watch, now_s));
 	}
-}
-
-static void take_failed(struct ecs_describe *describe, const struct error *err, double now_s)
-{
-	if (err->kind == ERROR_INVALID) {
-		log_warn(&describe->cluster->account->log, "a look at %zu tasks in cluster %s was refused: %s",
-			describe->count, describe->cluster->name, err->text);
-		take_refused(describe, now_s);
-		return;
-	}
-	note_failure(describe->cluster, err);
-	for (size_t i = 0; i < describe->count; i++) {
-		if (describe->watches[i] != NULL)
-			look_in(describe->watches[i], 0);
-	}
-}
-
-static void take_reply(struct ecs_describe *describe, const json_t *doc, double now_s)
-{
-	note_success(describe->cluster);
-	for (size_t i = 0; i < describe->count; i++) {
-		struct ecs_watch *watch = describe->watches[i];
-		const json_t *task;
-		bool missing;
-
-		if (watch == NULL)
-			continue;
-		task = ecs_find_task(doc, watch->arn, &missing);
-		if (task != NULL)
-			take_task(watch, task, now_s);
-		else if (missing)
-			take_missing(watch, now_s);
-		else
-			look_in(watch, interval_s(watch, now_s));
-	}
-}
-
-static void on_described(void *arg, const struct aws_reply *reply, const struct error *err)
-{
-	struct ecs_describe *describe = arg;
-	struct ecs_cluster *cluster = describe->cluster;
-	struct ecs_account *account = cluster->account;
-	double now_s = clock_monotonic_s();
-
-	describe->call = NULL;
-	for (size_t i = 0; i < describe->count; i++) {
-		if (describe->watches[i] != NULL)
-			describe->watches[i]->describe = NULL;
-	}
-	if (err != NULL)
-		take_failed(describe, err, now_s);
-	else
-		take_reply(describe, reply->doc, now_s);
-	describe_free(describe);
-	rearm(cluster);
-	tell(account);
-}
-
-/* -- looking ---------------------------------------------------------------------------------------- */
-
-/* Takes off the schedule what is due, and what would be due within half of its interval. */
-static size_t gather(struct ecs_cluster *cluster, double now_s, struct ecs_watch **watches)
-{
-	struct schedule_entry *entry;
-	size_t count = 0;
-
-	while (count < ECS_DESCRIBE_MAX && (entry = schedule_first(&cluster->schedule)) != NULL) {
-		struct ecs_watch *watch = container_of(entry, struct ecs_watch, entry);
-		double ahead_s = count > 0 ? interval_s(watch, now_s) / 2 : at_once_s;
-
-		if (entry->due_s > now_s + ahead_s || (watch->alone && count > 0))
-			break;
-		schedule_remove(&cluster->schedule, entry);
-		watches[count++] = watch;
-		if (watch->alone)
-			break;
-	}
-	return count;
-}
-
-static void describe_send(struct ecs_cluster *cluster, struct ecs_watch **watches, size_t count)
-{
-	struct ecs_describe *describe = xnew(struct ecs_describe);
-	const char *arns[ECS_DESCRIBE_MAX];
-
-	describe->cluster = cluster;
-	describe->count = count;
-	for (size_t i = 0; i < count; i++) {
-		describe->watches[i] = watches[i];
-		watches[i]->describe = describe;
-		watches[i]->slot = i;
-		arns[i] = watches[i]->arn;
-	}
-	list_append(&cluster->describes, &describe->link);
-	cluster->calls++;
-	describe->call = ecs_call(cluster->account, "DescribeTasks", ecs_describe_input(cluster->name, arns, count),
-		on_described, describe);
-}
-
-static void cluster_run(struct ecs_cluster *cluster)
-{
-	struct rate *rate = &cluster->account->describe_rate;
-	double now_s = clock_monotonic_s();
-	struct ecs_watch *watches[ECS_DESCRIBE_MAX];
-
-	while (cluster->calls < LIMIT_ECS_DESCRIBES && cluster->not_before_s <= now_s + at_once_s) {
-		const struct schedule_entry *first = schedule_first(&cluster->schedule);
-
-		if (first == NULL || first->due_s > now_s + at_once_s)
-			break;
-		if (!rate_take(rate, now_s)) {
-			ecs_arm(cluster->account, &cluster->timer, rate_wait_s(rate, now_s));
-			return;
-		}
-		describe_send(cluster, watches, gather(cluster, now_s, watches));
-	}
-	rearm(cluster);
 }
 
 /* -- watches ---------------------------------------------------------------------------------------- */
@@ -424,22 +335,26 @@ struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *
 	struct ecs_watch *watch = xnew(struct ecs_watch);
 	json_t *doc = request != NULL ? json_at_parse(request, strlen(request), NULL) : NULL;
 	const char *name = ecs_request_cluster(doc), *container = ecs_request_container(doc);
-	double age_s = (double)(clock_wall_ms() - since_ms) / 1000;
+	double age_s = (double)(clock_steady_ms() - since_ms) / 1000;
 
 	/* The attempt was launched where its request says, whatever the configuration says now. */
 	if (name == NULL)
 		name = exec->conf->cluster != NULL ? exec->conf->cluster : "default";
 	watch->face.exec = exec;
-	watch->cluster = cluster_get(ecs->account, name);
+	watch->cluster = ecs_cluster_get(ecs->account, name);
 	watch->arn = xstrdup(handle);
 	watch->container = xstrdup(container != NULL ? container : exec->conf->container);
 	watch->events = *events;
 	watch->since_s = clock_monotonic_s() - (since_ms > 0 && age_s > 0 ? age_s : 0);
 	list_init(&watch->news);
 	list_append(&ecs->watches, &watch->mine);
+	ecs_account_note_arn(ecs->account, handle);
+	/* A task is watched once; a second watch of it would only not be found by what is heard. */
+	if (table_find(&ecs->account->watches, id_of(watch->arn)) == NULL)
+		table_add(&ecs->account->watches, &watch->by_id, id_of(watch->arn));
 	ecs_stop_init(watch);
 	json_decref(doc);
-	look_in(watch, age_s < interval_min_s ? interval_min_s : 0);
+	ecs_cluster_look_in(watch, age_s < interval_min_s ? interval_min_s : 0);
 	return &watch->face;
 }
 

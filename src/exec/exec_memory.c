@@ -266,6 +266,21 @@ static void memory_stop(struct exec_watch *face, const char *reason)
 	exec_memory_end(face->exec, watch->task->handle, &end);
 }
 
+/* The end of a task is known here anyway: that it was heard of is only counted. */
+static bool memory_hear(struct exec *face, const char *handle, const json_t *doc)
+{
+	struct memory_watch *watch;
+
+	(void)doc;
+	list_each(watch, &memory_of(face)->watches, link) {
+		if (watch->task != NULL && strcmp(watch->task->handle, handle) == 0) {
+			watch->task->face.heard++;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void memory_look(struct exec *face, const char *request, const char *token, int64_t intended_ms,
 	exec_launched_fn *done, void *arg)
 {
@@ -320,6 +335,7 @@ static const struct exec_impl memory_impl = {
 	.watch = memory_watch,
 	.unwatch = memory_unwatch,
 	.stop = memory_stop,
+	.hear = memory_hear,
 	.look = memory_look,
 	.token_life_ms = memory_token_life_ms,
 };

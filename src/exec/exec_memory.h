@@ -15,6 +15,7 @@ struct exec_memory_task {
 	const char *handle, *request, *token;
 	bool ended, stop_asked;
 	unsigned asked;                 /* how often exec_launch() named its token */
+	unsigned heard;                 /* how often exec_hear() found its watch */
 };
 size_t exec_memory_count(const struct exec *exec);
 /* The nth launch, from 0, or NULL. */

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-void fixture_begin(struct fixture *fixture)
+void fixture_begin_sharing(struct fixture *fixture, const struct exec_rates *rates)
 {
 	struct exec_env env;
 	struct error err;
@@ -23,9 +23,14 @@ void fixture_begin(struct fixture *fixture)
 	log_init(&fixture->log, NULL, "test");
 	log_set_level(LOG_LEVEL_ERROR + 1);
 	fake_aws_begin(fixture->loop);
-	env = (struct exec_env){ .loop = fixture->loop, .log = &fixture->log, .aws = fake_aws() };
+	env = (struct exec_env){ .loop = fixture->loop, .log = &fixture->log, .rates = rates, .aws = fake_aws() };
 	fixture->exec = exec_create(&fixture->conf, &env, &err);
 	assert_non_null(fixture->exec);
+}
+
+void fixture_begin(struct fixture *fixture)
+{
+	fixture_begin_sharing(fixture, NULL);
 }
 
 void fixture_end(struct fixture *fixture)
@@ -40,6 +45,7 @@ void fixture_pass(struct fixture *fixture, double seconds)
 	struct exec_ecs *ecs = container_of(fixture->exec, struct exec_ecs, face);
 	struct ecs_cluster *cluster;
 	struct ecs_watch *watch;
+	struct ecs_look *look;
 
 	clock_shift(seconds, (int64_t)(seconds * 1000));
 	list_each(cluster, &ecs->account->clusters, link)
@@ -48,6 +54,12 @@ void fixture_pass(struct fixture *fixture, double seconds)
 		if (ev_is_active(&watch->stop_timer)) {
 			ev_timer_stop(fixture->loop, &watch->stop_timer);
 			ev_feed_event(fixture->loop, &watch->stop_timer, EV_TIMER);
+		}
+	}
+	list_each(look, &ecs->looks, mine) {
+		if (ev_is_active(&look->timer)) {
+			ev_timer_stop(fixture->loop, &look->timer);
+			ev_feed_event(fixture->loop, &look->timer, EV_TIMER);
 		}
 	}
 	fake_aws_run();

@@ -33,6 +33,8 @@ struct watched {
 };
 
 void fixture_begin(struct fixture *fixture);
+/* With rates that are shared. */
+void fixture_begin_sharing(struct fixture *fixture, const struct exec_rates *rates);
 void fixture_end(struct fixture *fixture);
 /* Time goes on; looks and stops that are due by then are made. */
 void fixture_pass(struct fixture *fixture, double seconds);

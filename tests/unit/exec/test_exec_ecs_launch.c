@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -185,6 +186,124 @@ static void launches_keep_to_the_rate_and_to_few_at_once(void **state)
 	fixture_end(&fixture);
 }
 
+static void a_reason_that_nobody_knows_is_believed_the_third_time(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture);
+	for (int i = 0; i < 4; i++)
+		fake_aws_answer(run, "{\"tasks\":[],\"failures\":[{\"reason\":\"MERCURY:RETROGRADE\"}]}");
+	exec_launch(fixture.exec, request, "t", fixture_launched, &fixture);
+	fixture_wait(&fixture);
+	assert_int_equal(fixture.error.kind, ERROR_REFUSED);
+	assert_string_equal(fixture.error.code, "MERCURY:RETROGRADE");
+	assert_int_equal(fake_aws_count(run), 3);
+	fixture_end(&fixture);
+}
+
+static void what_waited_too_long_for_its_turn_is_given_back_unsent(void **state)
+{
+	static const struct { double boot_s, wall_s; bool late; } cases[] = {
+		{ 601, 601, true }, { 601, -7200, true }, { 1, 601, true }, { 1, -7200, false }, { 500, 500, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fixture fixture;
+		struct ecs_account *account;
+
+		fixture_begin(&fixture);
+		account = container_of(fixture.exec, struct exec_ecs, face)->account;
+		for (int k = 0; k < 20; k++)
+			exec_launch(fixture.exec, request, "t", fixture_launched, &fixture);
+		exec_launch(fixture.exec, request, "late", fixture_launched, &fixture);
+		clock_shift(cases[i].boot_s, (int64_t)(cases[i].wall_s * 1000));
+		ecs_launches_run(account);
+		assert_int_equal(fixture.launched, 0);
+		fake_aws_run();
+		assert_int_equal(fake_aws_count(run), cases[i].late ? 20 : 21);
+		assert_int_equal(fixture.launched, cases[i].late ? 1 : 0);
+		if (cases[i].late)
+			assert_int_equal(fixture.error.kind, ERROR_THROTTLED);
+		assert_false(exec_is_capacity(&fixture.error));
+		assert_int_equal(account->waiting, 0);
+		fixture_end(&fixture);
+	}
+}
+
+static void a_try_that_waits_too_long_after_a_lost_answer_stays_uncertain(void **state)
+{
+	struct fixture fixture, others = { 0 };
+	struct ecs_account *account;
+	double until_s;
+
+	(void)state;
+	fixture_begin(&fixture);
+	account = container_of(fixture.exec, struct exec_ecs, face)->account;
+	fake_aws_fail(run, ERROR_AMBIGUOUS, "", "timeout", NULL);
+	exec_launch(fixture.exec, request, "t", fixture_launched, &fixture);
+	fake_aws_run();
+	for (int k = 0; k < 200; k++)
+		exec_launch(fixture.exec, request, "other", fixture_launched, &others);
+	/* Its next try comes behind the others. */
+	for (until_s = clock_monotonic_s() + 0.5; clock_monotonic_s() < until_s;)
+		ev_run(fixture.loop, EVRUN_ONCE);
+	clock_shift(601, 601000);
+	ecs_launches_run(account);
+	fake_aws_run();
+	assert_int_equal(account->waiting, 0);
+	assert_int_equal(fixture.launched, 1);
+	assert_int_equal(fixture.error.kind, ERROR_AMBIGUOUS);
+	assert_true(others.launched > 100);
+	assert_int_equal(others.error.kind, ERROR_THROTTLED);
+	fixture_end(&fixture);
+}
+
+static struct { char bucket[256]; unsigned want; exec_rate_fn *done; void *arg; } asked_rate;
+
+static void take_rate(void *arg, const struct exec_rate_ask *ask, exec_rate_fn *done, void *done_arg)
+{
+	(void)arg;
+	snprintf(asked_rate.bucket, sizeof(asked_rate.bucket), "%s", ask->bucket);
+	asked_rate.want = ask->want;
+	asked_rate.done = done;
+	asked_rate.arg = done_arg;
+}
+
+static void launches_wait_for_the_rate_that_all_share(void **state)
+{
+	static const struct exec_rates rates = { .take = take_rate };
+	static const char with_account[] = "{\"tasks\":[{\"taskArn\":\"arn:aws:ecs:us-east-1:123456789012:task/prod/a\"}]}";
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin_sharing(&fixture, &rates);
+	for (int i = 0; i < 5; i++)
+		exec_launch(fixture.exec, request, "t", fixture_launched, &fixture);
+	assert_int_equal(fake_aws_count(run), 0);
+	assert_string_equal(asked_rate.bucket, "ecs/us-east-1/unknown/RunTask");
+	/* The first ask was for the first of them; what has come since is asked for next. */
+	assert_int_equal(asked_rate.want, 1);
+	fake_aws_answer(run, with_account);
+	asked_rate.done(asked_rate.arg, 1, 0, 20, NULL);
+	assert_int_equal(fake_aws_count(run), 1);
+	fixture_wait(&fixture);
+	clock_shift(1, 1000);
+	ecs_launches_run(container_of(fixture.exec, struct exec_ecs, face)->account);
+	assert_string_equal(asked_rate.bucket, "ecs/us-east-1/123456789012/RunTask");
+	assert_true(asked_rate.want >= 4);
+	asked_rate.done(asked_rate.arg, 3, 0, 20, NULL);
+	assert_int_equal(fake_aws_count(run), 4);
+	asked_rate.done = NULL;
+	clock_shift(1, 1000);
+	ecs_launches_run(container_of(fixture.exec, struct exec_ecs, face)->account);
+	assert_non_null(asked_rate.done);
+	fixture_end(&fixture);
+	/* The deployer is gone; the store answers all the same. */
+	asked_rate.done(asked_rate.arg, 3, 0, 20, NULL);
+}
+
 static void list_of(const char *action, const char *first, const char *second)
 {
 	fake_aws_answer(action, first);
@@ -213,6 +332,7 @@ static void a_look_finds_what_runs_and_what_has_stopped(void **state)
 		{ "nothing, too late to know", none, none, NULL, NULL, 120, "", ERROR_LOST },
 		{ "listed as ours, not described yet", one, NULL, "{\"tasks\":[]}", NULL, 10, "", ERROR_TEMPORARY },
 		{ "late but there", one, NULL, ours, NULL, 120, "arn:t1", ERROR_NONE },
+		{ "nothing, and the clock was set back since", none, none, NULL, NULL, -30, "", ERROR_LOST },
 	};
 
 	(void)state;
@@ -224,13 +344,28 @@ static void a_look_finds_what_runs_and_what_has_stopped(void **state)
 		if (cases[i].first != NULL)
 			list_of("DescribeTasks", cases[i].first, cases[i].second);
 		exec_look(fixture.exec, request, "t", minutes_ago(cases[i].age_min), fixture_launched, &fixture);
-		fixture_wait(&fixture);
+		fixture_pass(&fixture, 3);
+		assert_int_equal(fixture.launched, 1);
 		if (strcmp(fixture.handle, cases[i].handle) != 0 || fixture.error.kind != cases[i].kind)
 			fail_msg("%s: \"%s\" %s", cases[i].name, fixture.handle, fixture.error.text);
 		assert_string_equal(json_at_string(fake_aws_nth("ListTasks", 0)->input, "startedBy"), "gantry/abc");
 		assert_null(json_at(fake_aws_nth("ListTasks", 0)->input, "desiredStatus"));
 		fixture_end(&fixture);
 	}
+}
+
+static void a_look_waits_until_the_last_launch_could_be_seen(void **state)
+{
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture);
+	exec_look(fixture.exec, request, "t", minutes_ago(5), fixture_launched, &fixture);
+	fake_aws_run();
+	assert_int_equal(fake_aws_count("ListTasks"), 0);
+	fixture_pass(&fixture, 3);
+	assert_int_equal(fake_aws_count("ListTasks"), 1);
+	fixture_end(&fixture);
 }
 
 static void a_look_goes_through_all_pages(void **state)
@@ -245,7 +380,8 @@ static void a_look_goes_through_all_pages(void **state)
 	fake_aws_answer("DescribeTasks", "{\"tasks\":[]}");
 	fake_aws_answer("DescribeTasks", "{\"tasks\":[{\"taskArn\":\"arn:b\",\"startedBy\":\"gantry/abc\"}]}");
 	exec_look(fixture.exec, request, "t", minutes_ago(5), fixture_launched, &fixture);
-	fixture_wait(&fixture);
+	fixture_pass(&fixture, 3);
+	assert_int_equal(fixture.launched, 1);
 	assert_string_equal(fixture.handle, "arn:b");
 	assert_string_equal(json_at_string(fake_aws_nth("ListTasks", 1)->input, "desiredStatus"), "STOPPED");
 	assert_string_equal(json_at_string(fake_aws_nth("ListTasks", 1)->input, "family"), "deploy");
@@ -261,7 +397,8 @@ static void a_look_that_fails_says_so(void **state)
 	fixture_begin(&fixture);
 	fake_aws_fail("ListTasks", ERROR_THROTTLED, "ThrottlingException", "Rate exceeded", NULL);
 	exec_look(fixture.exec, request, "t", minutes_ago(5), fixture_launched, &fixture);
-	fixture_wait(&fixture);
+	fixture_pass(&fixture, 3);
+	assert_int_equal(fixture.launched, 1);
 	assert_int_equal(fixture.error.kind, ERROR_THROTTLED);
 	fixture_end(&fixture);
 }
@@ -279,7 +416,12 @@ int main(void)
 		cmocka_unit_test(a_request_that_cannot_be_read_starts_nothing),
 		cmocka_unit_test(a_cancelled_launch_says_nothing),
 		cmocka_unit_test(launches_keep_to_the_rate_and_to_few_at_once),
+		cmocka_unit_test(a_reason_that_nobody_knows_is_believed_the_third_time),
+		cmocka_unit_test(what_waited_too_long_for_its_turn_is_given_back_unsent),
+		cmocka_unit_test(a_try_that_waits_too_long_after_a_lost_answer_stays_uncertain),
+		cmocka_unit_test(launches_wait_for_the_rate_that_all_share),
 		cmocka_unit_test(a_look_finds_what_runs_and_what_has_stopped),
+		cmocka_unit_test(a_look_waits_until_the_last_launch_could_be_seen),
 		cmocka_unit_test(a_look_goes_through_all_pages),
 		cmocka_unit_test(a_look_that_fails_says_so),
 	};

@@ -170,6 +170,44 @@ static void the_step_chooses_the_capacity_provider(void **state)
 	fixture_end(&fixture);
 }
 
+static void the_steps_walk_down_providers_and_then_subnets(void **state)
+{
+	static const struct { unsigned step; const char *provider; size_t subnets; const char *first; } cases[] = {
+		{ 0, "FARGATE_SPOT", 2, "subnet-a" }, { 1, "FARGATE", 2, "subnet-a" },
+		{ 2, "FARGATE_SPOT", 1, "subnet-a" }, { 3, "FARGATE", 1, "subnet-a" },
+		{ 4, "FARGATE_SPOT", 1, "subnet-b" }, { 5, "FARGATE", 1, "subnet-b" },
+		{ 6, "FARGATE_SPOT", 2, "subnet-a" }, { 6 * 1000 + 5, "FARGATE", 1, "subnet-b" },
+	};
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture);
+	texts_add(&fixture.conf.network.subnets, "subnet-a");
+	assert_int_equal(exec_steps(fixture.exec), 1);
+	texts_add(&fixture.conf.network.subnets, "subnet-b");
+	assert_int_equal(exec_steps(fixture.exec), 3);
+	texts_add(&fixture.conf.capacity_providers, "FARGATE_SPOT");
+	texts_add(&fixture.conf.capacity_providers, "FARGATE");
+	assert_int_equal(exec_steps(fixture.exec), 6);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct job *job = fixture_job("{\"project\":\"shop\"}");
+		json_t *doc;
+		const json_t *subnets;
+
+		job->attempt.step = cases[i].step;
+		doc = prepare(&fixture.conf, job);
+		subnets = json_at(doc, "networkConfiguration.awsvpcConfiguration.subnets");
+		assert_string_equal(json_at_string(doc, "capacityProviderStrategy[0].capacityProvider"), cases[i].provider);
+		assert_int_equal(json_array_size(subnets), cases[i].subnets);
+		assert_string_equal(json_string_value(json_array_get(subnets, 0)), cases[i].first);
+		json_decref(doc);
+		job_destroy(job);
+	}
+	texts_finish(&fixture.conf.capacity_providers);
+	texts_finish(&fixture.conf.network.subnets);
+	fixture_end(&fixture);
+}
+
 static void a_message_gets_what_it_is_allowed(void **state)
 {
 	static const struct { const char *name, *body; bool command; const char *globs, *want_word, *want_env, *refused; } cases[] = {
@@ -329,6 +367,7 @@ int main(void)
 		cmocka_unit_test(the_same_attempt_always_makes_the_same_text),
 		cmocka_unit_test(everything_that_is_configured_is_in_it),
 		cmocka_unit_test(the_step_chooses_the_capacity_provider),
+		cmocka_unit_test(the_steps_walk_down_providers_and_then_subnets),
 		cmocka_unit_test(a_message_gets_what_it_is_allowed),
 		cmocka_unit_test(overrides_that_are_too_large_are_refused_with_their_size),
 		cmocka_unit_test(shell_lines_are_never_dropped),

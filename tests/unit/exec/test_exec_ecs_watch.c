@@ -322,6 +322,80 @@ static void a_name_that_is_refused_does_not_blind_the_others(void **state)
 	assert_int_equal(fake_aws_count(describe), 3);
 	assert_int_equal(fixture.started, 1);
 	assert_int_equal(fixture.ended, 0);
+	/* What was seen again is looked at with the others again. */
+	fixture_pass(&fixture, 31);
+	assert_int_equal(fake_aws_count(describe), 5);
+	fixture_pass(&fixture, 31);
+	assert_int_equal(fake_aws_count(describe), 6);
+	assert_int_equal(asked(5), 2);
+	fixture_end(&fixture);
+}
+
+static void a_name_that_stays_refused_is_as_good_as_missing(void **state)
+{
+	static const char *const codes[] = { "ClientException", "InvalidParameterException" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		struct fixture fixture;
+		struct watched watched;
+
+		fixture_begin(&fixture);
+		for (int k = 0; k < 100; k++)
+			fake_aws_fail(describe, ERROR_INVALID, codes[i], "taskId", NULL);
+		fixture_watch(&fixture, &watched, "rubbish", 0);
+		for (int k = 0; k < 28; k++)
+			fixture_pass(&fixture, 10);
+		assert_int_equal(fixture.ended, 0);
+		for (int k = 0; k < 6; k++)
+			fixture_pass(&fixture, 10);
+		assert_int_equal(fixture.ended, 1);
+		assert_string_equal(fixture.end.result.reason, "unknown");
+		fixture_end(&fixture);
+	}
+}
+
+static void what_ecs_did_not_say_proves_nothing(void **state)
+{
+	static const struct { enum error_kind kind; const char *code; } cases[] = {
+		{ ERROR_INVALID, "HTTP 400" }, { ERROR_INVALID, "" }, { ERROR_INVALID, "SerializationException" },
+		{ ERROR_AMBIGUOUS, "HTTP 502" }, { ERROR_REFUSED, "AccessDeniedException" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct fixture fixture;
+		struct watched watched;
+		size_t failed;
+
+		fixture_begin(&fixture);
+		for (int k = 0; k < 300; k++)
+			fake_aws_fail(describe, cases[i].kind, cases[i].code, "the reply is over its limit", NULL);
+		fixture_watch(&fixture, &watched, "arn/t1", 0);
+		for (int s = 0; s < 1000; s += 5)
+			fixture_pass(&fixture, 5);
+		failed = fake_aws_count(describe);
+		assert_in_range(failed, 15, 90);
+		assert_int_equal(fixture.ended, 0);
+		fixture_end(&fixture);
+	}
+}
+
+static void a_few_answers_that_cannot_be_read_are_soon_over(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+	double waited_s = 0;
+
+	(void)state;
+	fixture_begin(&fixture);
+	for (int k = 0; k < 3; k++)
+		fake_aws_fail(describe, ERROR_INVALID, "", "the reply is over its limit", NULL);
+	fake_aws_answer(describe, stopped);
+	fixture_watch(&fixture, &watched, "arn/t1", 0);
+	for (; fixture.ended == 0 && waited_s < 100; waited_s += 0.1)
+		fixture_pass(&fixture, 0.1);
+	assert_true(waited_s < 10);
 	fixture_end(&fixture);
 }
 
@@ -354,6 +428,8 @@ static void a_stop_is_asked_until_it_is_answered(void **state)
 	fixture_begin(&fixture);
 	fake_aws_fail("StopTask", ERROR_AMBIGUOUS, "", "timeout", NULL);
 	fake_aws_fail("StopTask", ERROR_THROTTLED, "ThrottlingException", "Rate exceeded", NULL);
+	fake_aws_fail("StopTask", ERROR_INVALID, "InvalidParameterException", "The referenced task was not found.", NULL);
+	fake_aws_fail("StopTask", ERROR_INVALID, "HTTP 400", "a proxy", NULL);
 	fake_aws_answer("StopTask", "{\"task\":{}}");
 	fake_aws_otherwise(describe, all_run, NULL);
 	watch = fixture_watch(&fixture, &watched, "arn/t1", 4000);
@@ -361,9 +437,9 @@ static void a_stop_is_asked_until_it_is_answered(void **state)
 	exec_stop(watch, "gantry: timeout");
 	exec_stop(watch, "again");
 	fake_aws_run();
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 8; i++)
 		fixture_pass(&fixture, 31);
-	assert_int_equal(fake_aws_count("StopTask"), 3);
+	assert_int_equal(fake_aws_count("StopTask"), 5);
 	assert_string_equal(json_at_string(fake_aws_nth("StopTask", 2)->input, "reason"), "gantry: timeout");
 	assert_string_equal(json_at_string(fake_aws_nth("StopTask", 2)->input, "cluster"), "prod");
 	assert_int_equal(fixture.ended, 0);
@@ -426,6 +502,9 @@ int main(void)
 		cmocka_unit_test(deployers_share_the_calls),
 		cmocka_unit_test(a_failing_call_loses_no_watch),
 		cmocka_unit_test(a_name_that_is_refused_does_not_blind_the_others),
+		cmocka_unit_test(a_name_that_stays_refused_is_as_good_as_missing),
+		cmocka_unit_test(what_ecs_did_not_say_proves_nothing),
+		cmocka_unit_test(a_few_answers_that_cannot_be_read_are_soon_over),
 		cmocka_unit_test(an_unwatched_task_is_heard_of_no_more),
 		cmocka_unit_test(a_stop_is_asked_until_it_is_answered),
 		cmocka_unit_test(a_stopped_task_is_looked_at_soon),

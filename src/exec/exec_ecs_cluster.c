@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec_ecs_cluster.c - DescribeTasks: one schedule of looks per cluster, for all deployers of a worker.
+ *
+ * A call is filled up to a hundred tasks with those that would be due soon.  When there are more looks
+ * than the rate allows, each of them just comes later.  What a look means for its task is said in
+ * exec_ecs_watch.c; here is only decided what a failed call means, and that is nothing about the tasks:
+ * they are looked at again, slower and slower while calls fail.  But when ECS itself refuses what a call
+ * says, one name among the hundred may be to blame. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "exec/exec_ecs.h"
+
+enum { REPEAT_LOG_S = 300 };
+static const double retry_first_s = 0.5, retry_max_s = 30, human_retry_s = 60;
+static const double at_once_s = 0.002;          /* a timer may come this much early */
+static const double ahead_max_s = 15;           /* what would be due by then may come along */
+
+struct ecs_describe {
+	struct list link;               /* ecs_cluster.describes */
+	struct ecs_cluster *cluster;
+	struct aws_call *call;
+	size_t count;
+	struct ecs_watch *watches[ECS_DESCRIBE_MAX];    /* NULL: not watched any more */
+};
+
+static void cluster_run(struct ecs_cluster *cluster);
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	cluster_run(container_of(timer, struct ecs_cluster, timer));
+}
+
+struct ecs_cluster *ecs_cluster_get(struct ecs_account *account, const char *name)
+{
+	struct ecs_cluster *cluster;
+
+	list_each(cluster, &account->clusters, link) {
+		if (strcmp(cluster->name, name) == 0) {
+			cluster->watches++;
+			return cluster;
+		}
+	}
+	cluster = xnew(struct ecs_cluster);
+	cluster->account = account;
+	cluster->name = xstrdup(name);
+	cluster->watches = 1;
+	list_init(&cluster->describes);
+	list_init(&cluster->news);
+	ev_timer_init(&cluster->timer, on_due, 0., 0.);
+	list_append(&account->clusters, &cluster->link);
+	return cluster;
+}
+
+static void describe_free(struct ecs_describe *describe)
+{
+	for (size_t i = 0; i < describe->count; i++) {
+		if (describe->watches[i] != NULL && describe->watches[i]->describe == describe)
+			describe->watches[i]->describe = NULL;
+	}
+	describe->cluster->calls--;
+	aws_call_cancel(describe->call);
+	list_remove(&describe->link);
+	free(describe);
+}
+
+void ecs_cluster_put(struct ecs_cluster *cluster)
+{
+	if (--cluster->watches > 0)
+		return;
+	while (!list_empty(&cluster->describes))
+		describe_free(list_first(&cluster->describes, struct ecs_describe, link));
+	ev_timer_stop(cluster->account->loop, &cluster->timer);
+	schedule_finish(&cluster->schedule);
+	list_remove(&cluster->link);
+	free(cluster->name);
+	free(cluster);
+}
+
+static void rearm(struct ecs_cluster *cluster)
+{
+	const struct schedule_entry *first = schedule_first(&cluster->schedule);
+	double now_s = clock_monotonic_s(), at_s;
+
+	if (first == NULL || cluster->calls >= LIMIT_ECS_DESCRIBES) {
+		ev_timer_stop(cluster->account->loop, &cluster->timer);
+		return;
+	}
+	at_s = first->due_s > cluster->not_before_s ? first->due_s : cluster->not_before_s;
+	ecs_arm(cluster->account, &cluster->timer, at_s - now_s);
+}
+
+void ecs_cluster_look_in(struct ecs_watch *watch, double delay_s)
+{
+	struct ecs_cluster *cluster = watch->cluster;
+
+	schedule_put(&cluster->schedule, &watch->entry, clock_monotonic_s() + delay_s);
+	if (schedule_first(&cluster->schedule) == &watch->entry)
+		rearm(cluster);
+}
+
+/* -- what a call brought ---------------------------------------------------------------------------- */
+
+static void note_failure(struct ecs_cluster *cluster, const struct error *err)
+{
+	double now_s = clock_monotonic_s();
+	bool human = err->kind == ERROR_REFUSED;
+	bool news = cluster->failures == 0 || strcmp(cluster->error.code, err->code) != 0 ||
+		    cluster->error.kind != err->kind || now_s - cluster->logged_s >= REPEAT_LOG_S;
+
+	if (err->kind == ERROR_THROTTLED)
+		rate_share_throttled(&cluster->account->describe_rate);
+	if (cluster->failures++ == 0)
+		cluster->failing_since_s = now_s;
+	cluster->error = *err;
+	cluster->not_before_s = now_s + (human ? human_retry_s
+		: backoff_s(cluster->failures, retry_first_s, retry_max_s, random_unit()));
+	if (!news)
+		return;
+	cluster->logged_s = now_s;
+	log_at(&cluster->account->log, human ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+		"watching the %u tasks in cluster %s failed (%s): %s; they are watched again in %.0fs", cluster->watches,
+		cluster->name, error_kind_name(err->kind), err->text, cluster->not_before_s - now_s);
+}
+
+static void note_success(struct ecs_cluster *cluster)
+{
+	rate_share_accepted(&cluster->account->describe_rate);
+	if (cluster->failures == 0)
+		return;
+	log_info(&cluster->account->log, "watching the tasks in cluster %s works again after %.0fs", cluster->name,
+		clock_monotonic_s() - cluster->failing_since_s);
+	cluster->failures = 0;
+	cluster->not_before_s = 0;
+}
+
+/* Only these are about what the call says.  Any other 400 may be a proxy's, and an answer that is too large
+ * to be read says nothing about the tasks in it. */
+static bool is_about_a_name(const struct error *err)
+{
+	return err->kind == ERROR_INVALID &&
+	       (strcmp(err->code, "InvalidParameterException") == 0 || strcmp(err->code, "ClientException") == 0);
+}
+
+/* One bad name among a hundred: each is looked at alone then, and one that is refused alone is as good
+ * as missing. */
+static void take_refused(struct ecs_describe *describe, const struct error *err, double now_s)
+{
+	if (describe->count > 1 || describe->watches[0] == NULL || describe->watches[0]->missing == 0)
+		log_warn(&describe->cluster->account->log, "a look at %zu tasks in cluster %s was refused: %s",
+			describe->count, describe->cluster->name, err->text);
+	for (size_t i = 0; i < describe->count; i++) {
+		struct ecs_watch *watch = describe->watches[i];
+
+		if (watch == NULL)
+			continue;
+		if (describe->count == 1)
+			ecs_watch_take_missing(watch, now_s);
+		else {
+			watch->alone = true;
+			ecs_cluster_look_in(watch, 0);
+		}
+	}
+}
+
+static void take_failed(struct ecs_describe *describe, const struct error *err, double now_s)
+{
+	if (is_about_a_name(err)) {
+		take_refused(describe, err, now_s);
+		return;
+	}
+	note_failure(describe->cluster, err);
+	for (size_t i = 0; i < describe->count; i++) {
+		if (describe->watches[i] != NULL)
+			ecs_cluster_look_in(describe->watches[i], 0);
+	}
+}
+
+static void take_reply(struct ecs_describe *describe, const json_t *doc, double now_s)
+{
+	note_success(describe->cluster);
+	for (size_t i = 0; i < describe->count; i++) {
+		struct ecs_watch *watch = describe->watches[i];
+		const json_t *task;
+		bool missing;
+
+		if (watch == NULL)
+			continue;
+		task = ecs_find_task(doc, watch->arn, &missing);
+		if (task != NULL)
+			ecs_watch_take(watch, task, now_s);
+		else if (missing)
+			ecs_watch_take_missing(watch, now_s);
+		else
+			ecs_watch_take_nothing(watch, now_s);
+	}
+}
+
+static void on_described(void *arg, const struct aws_reply *reply, const struct error *err)
+{
+	struct ecs_describe *describe = arg;
+	struct ecs_cluster *cluster = describe->cluster;
+	struct ecs_account *account = cluster->account;
+	double now_s = clock_monotonic_s();
+
+	describe->call = NULL;
+	for (size_t i = 0; i < describe->count; i++) {
+		if (describe->watches[i] != NULL)
+			describe->watches[i]->describe = NULL;
+	}
+	if (err != NULL)
+		take_failed(describe, err, now_s);
+	else
+		take_reply(describe, reply->doc, now_s);
+	describe_free(describe);
+	rearm(cluster);
+	ecs_watches_tell(account);
+}
+
+/* -- looking ---------------------------------------------------------------------------------------- */
+
+/* Takes off the schedule what is due, and what would be due within half of its interval. */
+static size_t gather(struct ecs_cluster *cluster, double now_s, struct ecs_watch **watches)
+{
+	struct schedule_entry *entry;
+	size_t count = 0;
+
+	while (count < ECS_DESCRIBE_MAX && (entry = schedule_first(&cluster->schedule)) != NULL) {
+		struct ecs_watch *watch = container_of(entry, struct ecs_watch, entry);
+		double half_s = ecs_watch_pace_s(watch, now_s) / 2;
+		double ahead_s = count == 0 ? at_once_s : half_s < ahead_max_s ? half_s : ahead_max_s;
+
+		if (entry->due_s > now_s + ahead_s || (watch->alone && count > 0))
+			break;
+		schedule_remove(&cluster->schedule, entry);
+		watches[count++] = watch;
+		if (watch->alone)
+			break;
+	}
+	return count;
+}
+
+static void describe_send(struct ecs_cluster *cluster, struct ecs_watch **watches, size_t count)
+{
+	struct ecs_describe *describe = xnew(struct ecs_describe);
+	const char *arns[ECS_DESCRIBE_MAX];
+
+	describe->cluster = cluster;
+	describe->count = count;
+	for (size_t i = 0; i < count; i++) {
+		describe->watches[i] = watches[i];
+		watches[i]->describe = describe;
+		watches[i]->slot = i;
+		watches[i]->hurry = false;
+		arns[i] = watches[i]->arn;
+	}
+	list_append(&cluster->describes, &describe->link);
+	cluster->calls++;
+	describe->call = ecs_call(cluster->account, "DescribeTasks", ecs_describe_input(cluster->name, arns, count),
+		on_described, describe);
+}
+
+/* The watch is not looked for any more by the call that is under way for it. */
+void ecs_describe_forget(struct ecs_watch *watch)
+{
+	if (watch->describe != NULL)
+		watch->describe->watches[watch->slot] = NULL;
+	watch->describe = NULL;
+}
+
+static void cluster_run(struct ecs_cluster *cluster)
+{
+	struct rate_share *rate = &cluster->account->describe_rate;
+	double now_s = clock_monotonic_s();
+	struct ecs_watch *watches[ECS_DESCRIBE_MAX];
+
+	while (cluster->calls < LIMIT_ECS_DESCRIBES && cluster->not_before_s <= now_s + at_once_s) {
+		const struct schedule_entry *first = schedule_first(&cluster->schedule);
+
+		if (first == NULL || first->due_s > now_s + at_once_s)
+			break;
+		if (!rate_share_take(rate, 1)) {
+			ecs_arm(cluster->account, &cluster->timer, rate_share_wait_s(rate));
+			return;
+		}
+		describe_send(cluster, watches, gather(cluster, now_s, watches));
+	}
+	rearm(cluster);
+}
+
+void ecs_clusters_run(struct ecs_account *account)
+{
+	struct ecs_cluster *cluster;
+
+	list_each(cluster, &account->clusters, link)
+		cluster_run(cluster);
+}
