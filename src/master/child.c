@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/descriptor.h"
 #include "base/mem.h"
 #include "master/child_impl.h"
 #include "master/generation.h"
@@ -89,7 +90,8 @@ static void act_nothing(struct child *child, const struct report *report)
 static void act_bug(struct child *child, const struct report *report)
 {
 	(void)report;
-	panic("worker %d: an event that cannot be in state %s", (int)child->pid, child_state_name(child->state));
+	panic("%s %d: an event that cannot be in state %s", role_name(child->role), (int)child->pid,
+		child_state_name(child->state));
 }
 
 static const char *why_killed(const struct child *child)
@@ -192,6 +194,12 @@ static void act_pass_wake(struct child *child, const struct report *report)
 	roster_wake(&child->generation->master->roster, report->name, child);
 }
 
+static void act_pass_hint(struct child *child, const struct report *report)
+{
+	(void)report;
+	hint_give(&child->generation->master->hint);
+}
+
 static void act_note_empty(struct child *child, const struct report *report)
 {
 	(void)report;
@@ -242,7 +250,7 @@ static void act_hand_over(struct child *child, const struct report *report)
 		return;
 	if (child->drain_at <= 0)
 		child->drain_at = clock_monotonic_s();
-	log_info(&child->log, "hands over what it holds");
+	log_info(&child->log, child->role == ROLE_API ? "is told to leave at once" : "hands over what it holds");
 	child_tell(child, REPORT_RELEASE);
 	child_wait_for(child, CHILD_WAIT_GRACE, CHILD_RELEASE_GRACE_S);
 }
@@ -270,6 +278,7 @@ static action_fn *const actions[CHILD_ACTIONS] = {
 	[CHILD_NOTE_NUMBERS] = act_note_numbers,
 	[CHILD_PASS_RELEASED] = act_pass_released,
 	[CHILD_PASS_WAKE] = act_pass_wake,
+	[CHILD_PASS_HINT] = act_pass_hint,
 	[CHILD_NOTE_EMPTY] = act_note_empty,
 	[CHILD_GO] = act_go,
 	[CHILD_LEAVE] = act_leave,
@@ -289,7 +298,7 @@ void child_apply(struct child *child, enum child_event event, const struct repor
 	struct child_move move = child_state_move(child->state, event);
 
 	if (move.action == CHILD_BUG)
-		panic("worker %d: event %s in state %s", (int)child->pid, child_event_name(event),
+		panic("%s %d: event %s in state %s", role_name(child->role), (int)child->pid, child_event_name(event),
 			child_state_name(child->state));
 	if (move.next != child->state)
 		log_debug(&child->log, "%s: %s, so %s", child_state_name(child->state), child_event_name(event),
@@ -305,12 +314,14 @@ void child_event(struct child *child, enum child_event event)
 
 /* -- its life --------------------------------------------------------------------------------- */
 
-struct child *child_alloc(struct generation *generation, unsigned slot)
+struct child *child_alloc(struct generation *generation, enum role role, unsigned slot)
 {
 	struct child *child = xnew(struct child);
 
+	child->role = role;
 	child->generation = generation;
 	child->slot = slot;
+	child->in_hand_fd = -1;
 	list_init(&child->orphans);
 	list_append(&generation->children, &child->link);
 	ev_init(&child->timer, on_timer);
@@ -320,7 +331,14 @@ struct child *child_alloc(struct generation *generation, unsigned slot)
 
 void child_resume(struct child *child)
 {
+	struct error err;
+
 	child_watch_channel(child);
+	if (child->in_hand_fd >= 0) {
+		child->in_hand = in_hand_map(child->in_hand_fd, &err);
+		if (child->in_hand == NULL)
+			log_warn(&child->log, "%s; what it is busy with will not be known", err.text);
+	}
 	if (child->wait != CHILD_WAIT_NONE)
 		child_wait_until(child, child->wait, child->wait_until);
 	child->heard_at = clock_monotonic_s();
@@ -346,6 +364,8 @@ void child_destroy(struct child *child)
 		return;
 	ev_timer_stop(child_loop(child), &child->timer);
 	child_close_channel(child);
+	in_hand_unmap(child->in_hand);
+	descriptor_close(&child->in_hand_fd);
 	orphans_finish(&child->orphans);
 	list_remove(&child->link);
 	free(child->queues);
@@ -361,6 +381,16 @@ bool child_is_silent(const struct child *child, double now, double limit_s)
 bool child_has_worked(const struct child *child)
 {
 	return child->active_at > 0;
+}
+
+bool child_crashed_on(const struct child *child, int status, char key[IN_HAND_KEY_BYTES])
+{
+	static const int faults[] = { SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE, SIGSYS };
+	bool at_fault = child->aborted;
+
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		at_fault = at_fault || (WIFSIGNALED(status) && WTERMSIG(status) == faults[i]);
+	return at_fault && in_hand_read(child->in_hand, key);
 }
 
 void child_describe_end(const struct child *child, int status, char *text, size_t size)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* child.h - one worker process as the master sees it.
+/* child.h - one worker or API process as the master sees it.
  *
  * What happens to it goes through child_state.h's table; what the master decides for all of them is
  * in generation.h and roster.h.  Its end is told to its generation, once. */
@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "ipc/heritage.h"
+#include "ipc/in_hand.h"
 #include "ipc/report.h"
 #include "master/child_state.h"
 #include "master/orphans.h"
@@ -49,6 +50,7 @@ struct child {
 	struct list link;               /* generation->children */
 	struct generation *generation;
 	struct log log;
+	enum role role;                 /* ROLE_WORKER or ROLE_API */
 	pid_t pid;
 	enum child_state state;
 	unsigned slot;                  /* number of its slot; which slot has it now, the slot knows */
@@ -57,6 +59,7 @@ struct child {
 
 	int channel_fd;                 /* -1 once closed */
 	ev_io readable, writable;
+	ev_timer retry;                 /* of a word that could not be sent though there is room */
 	unsigned owed;                  /* 1u << enum report_kind: to be sent when there is room */
 	int64_t drain_ms;               /* what REPORT_DRAIN says */
 	uint32_t sequence_out, sequence_in;
@@ -72,6 +75,9 @@ struct child {
 	unsigned nonsense;
 	char reason[REPORT_TEXT_BYTES]; /* why it refused, or what we had against it; "" */
 
+	int in_hand_fd;                 /* shared with it; -1: none */
+	struct in_hand *in_hand;        /* what it is busy with; NULL: not known */
+
 	struct report_worker numbers;
 	struct child_queue *queues;
 	size_t queue_count;
@@ -79,10 +85,11 @@ struct child {
 };
 
 /* Forks one; it is on its generation's list then.  NULL on error. */
-struct child *child_start(struct generation *generation, unsigned slot, bool first, struct error *err);
+struct child *child_start(struct generation *generation, enum role role, unsigned slot, bool first,
+	struct error *err);
 /* For a child that lived through an exec of the master: everything but the watchers is set. */
 void child_resume(struct child *child);
-struct child *child_alloc(struct generation *generation, unsigned slot);
+struct child *child_alloc(struct generation *generation, enum role role, unsigned slot);
 /* Only after CHILD_EXITS, or when the master itself ends. */
 void child_destroy(struct child *child);
 
@@ -98,6 +105,9 @@ bool child_tell_orphan(struct child *child, const struct orphan *orphan);
 bool child_is_silent(const struct child *child, double now, double limit_s);
 /* It may hold jobs of the store. */
 bool child_has_worked(const struct child *child);
+/* What it was busy with when it died by its own fault: by a signal that a program brings on itself, or hung
+ * until it was aborted.  False when it did not, or was busy with nothing. */
+bool child_crashed_on(const struct child *child, int status, char key[IN_HAND_KEY_BYTES]);
 /* How it ended, in words; status is of wait(2). */
 void child_describe_end(const struct child *child, int status, char *text, size_t size);
 

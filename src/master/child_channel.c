@@ -3,6 +3,7 @@
  * there is room for it. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -11,11 +12,13 @@
 #include "master/generation.h"
 
 enum { CHILD_READS_A_TURN = 64 };       /* one talkative child must not starve the others */
+static const double CHILD_RETRY_S = 0.1;
 
 void child_close_channel(struct child *child)
 {
 	ev_io_stop(child_loop(child), &child->readable);
 	ev_io_stop(child_loop(child), &child->writable);
+	ev_timer_stop(child_loop(child), &child->retry);
 	descriptor_close(&child->channel_fd);
 }
 
@@ -36,29 +39,73 @@ static bool send_word(struct child *child, enum report_kind kind)
 	return true;
 }
 
-/* Sends what is owed, oldest duty first, until the channel is full. */
+enum child_send_fate child_send_fate(int error)
+{
+	switch (error) {
+	case EAGAIN:
+		return CHILD_SEND_FULL;
+	case EPIPE: case ECONNRESET: case ENOTCONN: case ESHUTDOWN:
+		return CHILD_SEND_GONE;
+	case ENOBUFS: case ENOMEM: case ETOOMANYREFS:
+		return CHILD_SEND_LATER;
+	}
+	return CHILD_SEND_NEVER;
+}
+
+/* What becomes of the words owed after one could not be sent. */
+static void put_off(struct child *child, enum report_kind kind, int error)
+{
+	struct ev_loop *loop = child_loop(child);
+
+	switch (child_send_fate(error)) {
+	case CHILD_SEND_FULL:
+		ev_io_start(loop, &child->writable);
+		break;
+	case CHILD_SEND_GONE:           /* its end will be told by the reaper */
+		child->owed = 0;
+		break;
+	case CHILD_SEND_NEVER:          /* a fault of ours; the others are not to suffer for it */
+		log_error(&child->log, "cannot be told %s: %s", report_kind_name(kind), strerror(error));
+		child->owed &= ~(1u << kind);
+		if (child->owed == 0)
+			break;
+		/* fallthrough */
+	case CHILD_SEND_LATER:          /* there is room, so that the channel would be writable all the time */
+		ev_now_update(loop);
+		ev_timer_set(&child->retry, CHILD_RETRY_S, 0.);
+		ev_timer_start(loop, &child->retry);
+		break;
+	}
+}
+
+/* Sends what is owed, in the order of the kinds, until the channel is full. */
 void child_send_owed(struct child *child)
 {
+	ev_io_stop(child_loop(child), &child->writable);
+	ev_timer_stop(child_loop(child), &child->retry);
 	for (unsigned kind = 0; kind < REPORT_KINDS && child->owed != 0; kind++) {
 		if ((child->owed & 1u << kind) == 0)
 			continue;
 		if (!send_word(child, (enum report_kind)kind)) {
-			/* Gone: its end will be told by the reaper.  Full: later. */
-			if (errno != EAGAIN && errno != ENOBUFS)
-				child->owed = 0;
-			break;
+			put_off(child, (enum report_kind)kind, errno);
+			return;
 		}
 		child->owed &= ~(1u << kind);
 	}
-	if (child->owed != 0)
-		ev_io_start(child_loop(child), &child->writable);
-	else
-		ev_io_stop(child_loop(child), &child->writable);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct child *child = container_of(io, struct child, writable);
+
+	(void)loop;
+	(void)revents;
+	child_send_owed(child);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct child *child = container_of(timer, struct child, retry);
 
 	(void)loop;
 	(void)revents;
@@ -73,20 +120,27 @@ void child_tell(struct child *child, enum report_kind kind)
 	child_send_owed(child);
 }
 
-bool child_tell_orphan(struct child *child, const struct orphan *orphan)
+static bool send_of_orphan(struct child *child, enum report_kind kind, const char *owner, const char *text)
 {
 	struct report report;
 
-	if (child->channel_fd < 0)
-		return false;
-	report_init(&report, REPORT_ORPHANS, child->generation->number);
+	report_init(&report, kind, child->generation->number);
 	report.sequence = child->sequence_out + 1;
-	snprintf(report.name, sizeof(report.name), "%s", orphan->owner);
-	snprintf(report.text, sizeof(report.text), "%s", orphan->how);
+	snprintf(report.name, sizeof(report.name), "%s", owner);
+	snprintf(report.text, sizeof(report.text), "%s", text);
 	if (!report_send(child->channel_fd, &report, -1))
 		return false;
 	child->sequence_out++;
 	return true;
+}
+
+/* When there was room for the first alone, both are sent again. */
+bool child_tell_orphan(struct child *child, const struct orphan *orphan)
+{
+	if (child->channel_fd < 0 || !send_of_orphan(child, REPORT_ORPHANS, orphan->owner, orphan->how))
+		return false;
+	return orphan->crashed_on[0] == '\0' ||
+		send_of_orphan(child, REPORT_CRASHED_ON, orphan->owner, orphan->crashed_on);
 }
 
 static const enum child_event events[REPORT_KINDS] = {
@@ -97,6 +151,7 @@ static const enum child_event events[REPORT_KINDS] = {
 	[REPORT_QUEUE] = CHILD_SAYS_ALIVE,
 	[REPORT_RELEASED] = CHILD_SAYS_RELEASED,
 	[REPORT_WAKE] = CHILD_SAYS_WAKE,
+	[REPORT_HINT] = CHILD_SAYS_HINT,
 	[REPORT_EMPTY] = CHILD_SAYS_EMPTY,
 	[REPORT_GO] = CHILD_SAYS_NONSENSE,
 	[REPORT_DRAIN] = CHILD_SAYS_NONSENSE,
@@ -107,6 +162,7 @@ static const enum child_event events[REPORT_KINDS] = {
 	[REPORT_ADOPT] = CHILD_SAYS_NONSENSE,
 	[REPORT_SWEEP] = CHILD_SAYS_NONSENSE,
 	[REPORT_ORPHANS] = CHILD_SAYS_NONSENSE,
+	[REPORT_CRASHED_ON] = CHILD_SAYS_NONSENSE,
 };
 
 static void hear(struct child *child, const struct report *report)
@@ -165,6 +221,7 @@ void child_init_channel(struct child *child)
 	child->channel_fd = -1;
 	ev_init(&child->readable, on_readable);
 	ev_init(&child->writable, on_writable);
+	ev_init(&child->retry, on_retry);
 	/* What it said in time is read before its deadline is judged. */
 	ev_set_priority(&child->readable, 1);
 }
@@ -173,7 +230,7 @@ void child_watch_channel(struct child *child)
 {
 	struct ev_loop *loop = child_loop(child);
 
-	log_init(&child->log, &child->generation->log, "worker %d", (int)child->pid);
+	log_init(&child->log, &child->generation->log, "%s %d", role_name(child->role), (int)child->pid);
 	if (child->channel_fd < 0)
 		return;
 	ev_io_set(&child->readable, child->channel_fd, EV_READ);

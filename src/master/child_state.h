@@ -23,6 +23,7 @@ enum child_event {
 	CHILD_SAYS_ALIVE,       /* REPORT_ALIVE and REPORT_QUEUE */
 	CHILD_SAYS_RELEASED,
 	CHILD_SAYS_WAKE,
+	CHILD_SAYS_HINT,
 	CHILD_SAYS_EMPTY,
 	CHILD_SAYS_NONSENSE,    /* malformed, or a word that only the master says */
 	/* it does */
@@ -50,6 +51,7 @@ enum child_action {
 	CHILD_NOTE_NUMBERS,
 	CHILD_PASS_RELEASED,    /* the others may adopt */
 	CHILD_PASS_WAKE,
+	CHILD_PASS_HINT,
 	CHILD_NOTE_EMPTY,
 	CHILD_GO,
 	CHILD_LEAVE,            /* send EXIT: holds nothing */

@@ -3,19 +3,16 @@
 #include "master/control.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/descriptor.h"
 #include "base/mem.h"
 #include "master/master.h"
 
-enum { CONTROL_BACKLOG = 16 };
+enum { CONTROL_BACKLOG = 16, CONTROL_PAUSE_S = 1 };
 
 static struct ev_loop *loop_of(const struct control *control)
 {
@@ -121,6 +118,9 @@ static bool read_some(struct control_client *client)
 		return client->wait != CONTROL_WAIT_NONE || client->out.size > 0;
 	}
 	if (!buf_add(&client->in, chunk, (size_t)n)) {
+		/* This is its answer, whatever it waited for. */
+		client->wait = CONTROL_WAIT_NONE;
+		buf_clear(&client->in);
 		control_end(client, CONTROL_USAGE, "the line is too long");
 		client->ended = true;
 		ev_io_stop(loop_of(client->control), &client->readable);
@@ -188,6 +188,27 @@ static bool may_ask(struct control *control, int fd)
 	return false;
 }
 
+static void on_paused(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct control *control = container_of(timer, struct control, paused);
+
+	(void)revents;
+	if (control->fd >= 0)
+		ev_io_start(loop, &control->acceptable);
+}
+
+/* Whoever could not be accepted is still there and would wake the loop at once, again and again. */
+static void pause_accepting(struct control *control, const char *why)
+{
+	struct ev_loop *loop = loop_of(control);
+
+	log_warn(&control->master->log, "control socket: %s; tried again in %d s", why, CONTROL_PAUSE_S);
+	ev_io_stop(loop, &control->acceptable);
+	ev_now_update(loop);
+	ev_timer_set(&control->paused, CONTROL_PAUSE_S, 0.);
+	ev_timer_start(loop, &control->paused);
+}
+
 static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct control *control = container_of(io, struct control, acceptable);
@@ -202,7 +223,7 @@ static void on_acceptable(struct ev_loop *loop, ev_io *io, int revents)
 	fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			log_warn(&control->master->log, "control socket: %s", strerror(errno));
+			pause_accepting(control, strerror(errno));
 		return;
 	}
 	client = client_create(control, fd);
@@ -215,73 +236,24 @@ void control_init(struct control *control, struct master *master)
 	*control = (struct control){ .master = master, .fd = -1 };
 	list_init(&control->clients);
 	ev_init(&control->acceptable, on_acceptable);
-}
-
-static bool set_address(struct sockaddr_un *address, const char *path, struct error *err)
-{
-	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(address->sun_path)) {
-		error_set(err, ERROR_INVALID, "control socket %s: the name is longer than %zu bytes", path,
-			sizeof(address->sun_path) - 1);
-		return false;
-	}
-	memcpy(address->sun_path, path, strlen(path));
-	return true;
-}
-
-/* Somebody listens there, whatever its pid file is called. */
-static bool is_served(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool served = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-		errno == EAGAIN);
-
-	descriptor_close(&fd);
-	return served;
-}
-
-static bool bind_socket(struct control *control, const char *path, struct error *err)
-{
-	struct sockaddr_un address;
-	mode_t mask;
-	bool bound;
-
-	if (!set_address(&address, path, err) || !identity_make(&control->master->identity, path, err))
-		return false;
-	if (is_served(&address)) {
-		error_set(err, ERROR_REFUSED, "control socket %s is served by another process: is gantryd already "
-			"running?", path);
-		return false;
-	}
-	unlink(path);
-	/* Its mode is the umask's at bind(2); a chmod(2) afterwards would leave a gap. */
-	mask = umask(0117);
-	bound = bind(control->fd, (struct sockaddr *)&address, sizeof(address)) == 0;
-	umask(mask);
-	if (bound && listen(control->fd, CONTROL_BACKLOG) == 0)
-		return true;
-	error_set_errno(err, ERROR_REFUSED, "control socket %s", path);
-	return false;
+	ev_init(&control->paused, on_paused);
 }
 
 bool control_open(struct control *control, const char *path, struct error *err)
 {
-	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (control->fd < 0) {
-		error_set_errno(err, ERROR_TEMPORARY, "control socket");
+	struct local_name name;
+	int fd = local_socket_listen("control socket", path, CONTROL_BACKLOG, &control->master->identity, &name, err);
+
+	if (fd < 0)
 		return false;
-	}
-	if (!bind_socket(control, path, err) || !identity_give(&control->master->identity, path, err)) {
-		descriptor_close(&control->fd);
-		return false;
-	}
-	control_inherit(control, path, control->fd);
+	control_inherit(control, path, fd, name);
 	return true;
 }
 
-void control_inherit(struct control *control, const char *path, int fd)
+void control_inherit(struct control *control, const char *path, int fd, struct local_name name)
 {
 	control->path = xstrdup(path);
+	control->name = name;
 	control->fd = fd;
 	ev_io_set(&control->acceptable, fd, EV_READ);
 	ev_io_start(loop_of(control), &control->acceptable);
@@ -292,20 +264,25 @@ void control_inherit_client(struct control *control, int fd, enum control_wait w
 	client_create(control, fd)->wait = wait;
 }
 
+void control_withdraw(struct control *control)
+{
+	if (control->path == NULL)
+		return;
+	ev_io_stop(loop_of(control), &control->acceptable);
+	ev_timer_stop(loop_of(control), &control->paused);
+	local_socket_remove(control->path, &control->name);
+	descriptor_close(&control->fd);
+	free(control->path);
+	control->path = NULL;
+}
+
 void control_close(struct control *control)
 {
 	struct control_client *client, *next;
 
+	control_withdraw(control);
 	list_each_safe(client, next, &control->clients, link)
 		client_destroy(client);
-	if (control->path == NULL)
-		return;
-	ev_io_stop(loop_of(control), &control->acceptable);
-	/* After privileges were dropped the directory may not be ours; the next start replaces it then. */
-	unlink(control->path);
-	descriptor_close(&control->fd);
-	free(control->path);
-	control->path = NULL;
 }
 
 /* -- who waits -------------------------------------------------------------------------------- */

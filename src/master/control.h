@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "ipc/control_line.h"
+#include "master/local_socket.h"
 
 struct master;
 
@@ -42,8 +43,10 @@ struct control_client {
 struct control {
 	struct master *master;
 	char *path;                     /* NULL: not open */
+	struct local_name name;
 	int fd;
 	ev_io acceptable;
+	ev_timer paused;                /* after a failed accept */
 	struct list clients;
 	size_t client_count;
 };
@@ -52,9 +55,12 @@ void control_init(struct control *control, struct master *master);
 /* Binds the socket; only with the pid file's lock held, as a socket that nobody answers is replaced. */
 bool control_open(struct control *control, const char *path, struct error *err);
 /* A listening socket, or a waiting client, that came through an exec. */
-void control_inherit(struct control *control, const char *path, int fd);
+void control_inherit(struct control *control, const char *path, int fd, struct local_name name);
 void control_inherit_client(struct control *control, int fd, enum control_wait wait);
-/* Closes all and removes the socket. */
+/* Removes the socket; clients that are there stay.  Only with the pid file's lock held, as the next daemon
+ * may bind the same name from then on. */
+void control_withdraw(struct control *control);
+/* Closes all. */
 void control_close(struct control *control);
 
 /* The reload that begins now is the one the waiting asked for. */

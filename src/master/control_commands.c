@@ -141,6 +141,13 @@ static void command_reopen(struct control_client *client, const struct control_l
 	control_end(client, CONTROL_DONE, "");
 }
 
+static void command_hint(struct control_client *client, const struct control_line *line)
+{
+	(void)line;
+	hint_give(&client->control->master->hint);
+	control_end(client, CONTROL_DONE, "");
+}
+
 static void command_version(struct control_client *client, const struct control_line *line)
 {
 	(void)line;
@@ -158,6 +165,7 @@ static const struct { const char *name; command_fn *fn; } commands[] = {
 	{ "quit", command_quit },
 	{ "workers", command_workers },
 	{ "reopen", command_reopen },
+	{ "hint", command_hint },
 	{ "version", command_version },
 };
 
@@ -167,6 +175,11 @@ void control_command(struct control_client *client, const char *text, size_t siz
 	struct error err;
 	char why[128];
 
+	if (size > LIMIT_CONTROL_LINE_BYTES) {
+		snprintf(why, sizeof(why), "a line has at most %d bytes", LIMIT_CONTROL_LINE_BYTES);
+		control_end(client, CONTROL_USAGE, why);
+		return;
+	}
 	if (!control_line_parse(&line, text, size, &err)) {
 		control_end(client, CONTROL_USAGE, err.text);
 		return;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* control_status.c - the master's state as lines, for gantryctl status. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "master/control.h"
 #include "master/master.h"
 #include "master/version.h"
@@ -58,6 +61,7 @@ static void write_summary(const struct generation *generation, struct buf *out)
 static void write_child(const struct child *child, struct buf *out, double now)
 {
 	control_line_begin(out, "worker");
+	control_line_text(out, "role", role_name(child->role));
 	control_line_number(out, "pid", child->pid);
 	control_line_number(out, "generation", child->generation->number);
 	control_line_number(out, "slot", child->slot);
@@ -83,7 +87,10 @@ static void write_vacancy(const struct slot *slot, struct buf *out, double now)
 {
 	double left_s = slot->restart_at - now;
 
+	if (slot->child != NULL || !ev_is_active(&slot->restart))
+		return;
 	control_line_begin(out, "worker");
+	control_line_text(out, "role", role_name(slot->role));
 	control_line_number(out, "pid", 0);
 	control_line_number(out, "generation", slot->generation->number);
 	control_line_number(out, "slot", slot->number);
@@ -94,43 +101,100 @@ static void write_vacancy(const struct slot *slot, struct buf *out, double now)
 	control_line_end(out);
 }
 
-static void write_queues(const struct child *child, struct buf *out)
-{
-	for (size_t i = 0; i < child->queue_count; i++) {
-		const struct report_queue *numbers = &child->queues[i].numbers;
-
-		control_line_begin(out, "queue");
-		control_line_text(out, "name", child->queues[i].name);
-		control_line_number(out, "pid", child->pid);
-		control_line_number(out, "generation", child->generation->number);
-		control_line_number(out, "held", numbers->held);
-		control_line_number(out, "receiving", numbers->receiving);
-		control_line_number(out, "received", (long long)numbers->received);
-		control_line_number(out, "settled", (long long)numbers->settled);
-		control_line_number(out, "empty_receives", (long long)numbers->empty_receives);
-		control_line_number(out, "failures", (long long)numbers->failures);
-		control_line_number(out, "last_receive_age_ms", (long long)numbers->last_receive_age_ms);
-		control_line_number(out, "degraded", numbers->degraded);
-		control_line_end(out);
-	}
-}
-
 static void write_generation(const struct generation *generation, struct buf *out, double now)
 {
 	const struct child *child;
 
 	list_each(child, &generation->children, link)
 		write_child(child, out, now);
-	for (size_t i = 0; i < generation->slot_count; i++) {
-		if (generation->slots[i]->child == NULL && ev_is_active(&generation->slots[i]->restart))
-			write_vacancy(generation->slots[i], out, now);
-	}
+	for (size_t i = 0; i < generation->slot_count; i++)
+		write_vacancy(generation->slots[i], out, now);
+	if (generation->api != NULL)
+		write_vacancy(generation->api, out, now);
 }
+
+/* -- queues: one line for each in a generation, however many workers receive from it ----------------- */
+
+struct queue_sum {
+	const char *name;
+	unsigned workers, degraded;
+	struct report_queue numbers;
+};
+
+struct queue_sums {
+	struct queue_sum *at;
+	size_t count;
+};
+
+/* Workers of a generation name their queues in the same order, so the first look is a hit. */
+static struct queue_sum *find_sum(struct queue_sums *sums, const char *name, size_t near)
+{
+	if (near < sums->count && strcmp(sums->at[near].name, name) == 0)
+		return &sums->at[near];
+	for (size_t i = 0; i < sums->count; i++) {
+		if (strcmp(sums->at[i].name, name) == 0)
+			return &sums->at[i];
+	}
+	sums->at = xreallocarray(sums->at, sums->count + 1, sizeof(*sums->at));
+	sums->at[sums->count] = (struct queue_sum){ .name = name, .numbers.last_receive_age_ms = -1 };
+	return &sums->at[sums->count++];
+}
+
+static void add_numbers(struct queue_sum *sum, const struct report_queue *numbers)
+{
+	int64_t age_ms = numbers->last_receive_age_ms;
+
+	sum->workers++;
+	sum->degraded += numbers->degraded != 0;
+	sum->numbers.held += numbers->held;
+	sum->numbers.receiving += numbers->receiving;
+	sum->numbers.received += numbers->received;
+	sum->numbers.settled += numbers->settled;
+	sum->numbers.empty_receives += numbers->empty_receives;
+	sum->numbers.failures += numbers->failures;
+	/* The latest receive of them all. */
+	if (age_ms >= 0 && (sum->numbers.last_receive_age_ms < 0 || age_ms < sum->numbers.last_receive_age_ms))
+		sum->numbers.last_receive_age_ms = age_ms;
+}
+
+static void write_sum(const struct queue_sum *sum, unsigned generation, struct buf *out)
+{
+	const struct report_queue *numbers = &sum->numbers;
+
+	control_line_begin(out, "queue");
+	control_line_text(out, "name", sum->name);
+	control_line_number(out, "generation", generation);
+	control_line_number(out, "workers", sum->workers);
+	control_line_number(out, "held", numbers->held);
+	control_line_number(out, "receiving", numbers->receiving);
+	control_line_number(out, "received", (long long)numbers->received);
+	control_line_number(out, "settled", (long long)numbers->settled);
+	control_line_number(out, "empty_receives", (long long)numbers->empty_receives);
+	control_line_number(out, "failures", (long long)numbers->failures);
+	control_line_number(out, "last_receive_age_ms", (long long)numbers->last_receive_age_ms);
+	control_line_number(out, "degraded", sum->degraded);
+	control_line_end(out);
+}
+
+static void write_queues(const struct generation *generation, struct buf *out)
+{
+	struct queue_sums sums = { .at = NULL };
+	const struct child *child;
+
+	list_each(child, &generation->children, link) {
+		for (size_t i = 0; i < child->queue_count; i++)
+			add_numbers(find_sum(&sums, child->queues[i].name, i), &child->queues[i].numbers);
+	}
+	for (size_t i = 0; i < sums.count; i++)
+		write_sum(&sums.at[i], generation->number, out);
+	free(sums.at);
+}
+
+/* -- the whole -------------------------------------------------------------------------------- */
 
 void control_status_write(const struct master *master, struct buf *out)
 {
 	const struct generation *generation;
-	const struct child *child;
 	double now = clock_monotonic_s();
 
 	write_daemon(master, out);
@@ -139,8 +203,6 @@ void control_status_write(const struct master *master, struct buf *out)
 		write_summary(generation, out);
 	list_each(generation, &master->roster.generations, link)
 		write_generation(generation, out, now);
-	list_each(generation, &master->roster.generations, link) {
-		list_each(child, &generation->children, link)
-			write_queues(child, out);
-	}
+	list_each(generation, &master->roster.generations, link)
+		write_queues(generation, out);
 }

@@ -54,26 +54,48 @@ static void free_environment(char **environment)
 	free(environment);
 }
 
-struct edition *edition_create(const char *text, size_t size, int worker_fd, const struct identity *identity,
-	struct error *err)
+static struct edition *alloc(void)
 {
 	struct edition *edition = xnew(struct edition);
 
 	edition->references = 1;
-	edition->config_fd = edition->worker_fd = edition->log.fd = -1;
+	edition->config_fd = edition->worker_fd = edition->api_fd = edition->shim_fd = edition->log.fd = -1;
+	return edition;
+}
+
+static bool duplicate(int *fd, int program_fd, const char *name, struct error *err)
+{
+	if (program_fd < 0)
+		return true;
+	*fd = fcntl(program_fd, F_DUPFD_CLOEXEC, 3);
+	if (*fd < 0)
+		error_set_errno(err, ERROR_TEMPORARY, "%s", name);
+	return *fd >= 0;
+}
+
+static bool take_programs(struct edition *edition, const struct programs *programs, struct error *err)
+{
+	if (edition->conf->api != NULL && programs->api_fd < 0) {
+		error_set(err, ERROR_REFUSED, "api: this installation has no gantry-api: it was built without it");
+		return false;
+	}
+	return duplicate(&edition->worker_fd, programs->worker_fd, "gantry-worker", err) &&
+		duplicate(&edition->api_fd, programs->api_fd, "gantry-api", err) &&
+		duplicate(&edition->shim_fd, programs->shim_fd, "gantry-shim", err);
+}
+
+struct edition *edition_create(const char *text, size_t size, const struct programs *programs,
+	const struct identity *identity, struct error *err)
+{
+	struct edition *edition = alloc();
+
 	edition->conf = conf_canonical_read(text, size, err);
 	if (edition->conf == NULL)
 		goto fail;
 	edition->config_hash = conf_canonical_hash(text, size);
 	edition->config_fd = descriptor_sealed_memory("configuration", text, size, err);
-	if (edition->config_fd < 0)
-		goto fail;
-	edition->worker_fd = fcntl(worker_fd, F_DUPFD_CLOEXEC, 3);
-	if (edition->worker_fd < 0) {
-		error_set_errno(err, ERROR_TEMPORARY, "gantry-worker");
-		goto fail;
-	}
-	if (!log_target_open(&edition->log, &edition->conf->log, identity, err))
+	if (edition->config_fd < 0 || !take_programs(edition, programs, err) ||
+	    !log_target_open(&edition->log, &edition->conf->log, identity, err))
 		goto fail;
 	edition->environment = compose_environment(&edition->conf->environment);
 	return edition;
@@ -82,24 +104,24 @@ fail:
 	return NULL;
 }
 
-struct edition *edition_inherit(int config_fd, int worker_fd, int log_fd, struct error *err)
+struct edition *edition_inherit(const struct edition_fds *fds, struct error *err)
 {
-	struct edition *edition = xnew(struct edition);
+	struct edition *edition = alloc();
 	size_t size;
-	char *text = descriptor_read_all(config_fd, LIMIT_CONF_BYTES, &size, err);
+	char *text = descriptor_read_all(fds->config, LIMIT_CONF_BYTES, &size, err);
 
-	edition->references = 1;
-	edition->config_fd = config_fd;
-	edition->worker_fd = worker_fd;
-	edition->log.fd = log_fd;
 	if (text != NULL)
 		edition->conf = conf_canonical_read(text, size, err);
-	if (edition->conf == NULL || !log_target_inherit(&edition->log, &edition->conf->log, log_fd, err)) {
+	if (edition->conf == NULL || !log_target_inherit(&edition->log, &edition->conf->log, fds->log, err)) {
 		xfree_secret(text);
-		edition->config_fd = edition->worker_fd = edition->log.fd = -1;
+		edition->log.fd = -1;
 		edition_unref(edition);
 		return NULL;
 	}
+	edition->config_fd = fds->config;
+	edition->worker_fd = fds->worker;
+	edition->api_fd = fds->api;
+	edition->shim_fd = fds->shim;
 	edition->config_hash = conf_canonical_hash(text, size);
 	edition->environment = compose_environment(&edition->conf->environment);
 	xfree_secret(text);
@@ -120,6 +142,8 @@ void edition_unref(struct edition *edition)
 	conf_destroy(edition->conf);
 	descriptor_close(&edition->config_fd);
 	descriptor_close(&edition->worker_fd);
+	descriptor_close(&edition->api_fd);
+	descriptor_close(&edition->shim_fd);
 	log_target_close(&edition->log);
 	free_environment(edition->environment);
 	free(edition);

@@ -48,6 +48,17 @@ struct generation *generation_create(struct master *master, unsigned number, str
 	return generation;
 }
 
+/* All slots: those of workers, then the API's. */
+static size_t place_count(const struct generation *generation)
+{
+	return generation->slot_count + (generation->api != NULL);
+}
+
+static struct slot *place_at(const struct generation *generation, size_t i)
+{
+	return i < generation->slot_count ? generation->slots[i] : generation->api;
+}
+
 static void destroy_slot(struct slot *slot)
 {
 	ev_timer_stop(slot->generation->master->loop, &slot->restart);
@@ -60,8 +71,8 @@ void generation_destroy(struct generation *generation)
 
 	list_each_safe(child, next, &generation->children, link)
 		child_destroy(child);
-	for (size_t i = 0; i < generation->slot_count; i++)
-		destroy_slot(generation->slots[i]);
+	for (size_t i = 0; i < place_count(generation); i++)
+		destroy_slot(place_at(generation, i));
 	free(generation->slots);
 	ev_timer_stop(generation->master->loop, &generation->probation);
 	list_remove(&generation->link);
@@ -95,12 +106,12 @@ void generation_restart_in(struct slot *slot, double delay_s)
 /* Only the daemon's very first worker may prepare the store, and only until it has done so. */
 static bool is_first(const struct slot *slot)
 {
-	return !slot->generation->master->ready && slot->number == 0;
+	return !slot->generation->master->ready && slot->role == ROLE_WORKER && slot->number == 0;
 }
 
 static bool start_slot(struct slot *slot, struct error *err)
 {
-	slot->child = child_start(slot->generation, slot->number, is_first(slot), err);
+	slot->child = child_start(slot->generation, slot->role, slot->number, is_first(slot), err);
 	return slot->child != NULL;
 }
 
@@ -116,28 +127,42 @@ static void on_restart(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	slot->deaths++;
 	delay_s = restart_delay(slot, RESTART_FORK_FAILED);
-	log_error(&slot->generation->log, "worker in slot %u cannot be started: %s; next start in %.2fs",
-		slot->number, err.text, delay_s);
+	log_error(&slot->generation->log, "%s in slot %u cannot be started: %s; next start in %.2fs",
+		role_name(slot->role), slot->number, err.text, delay_s);
 	generation_restart_in(slot, delay_s);
 }
 
-struct slot *generation_add_slot(struct generation *generation)
+static struct slot *create_slot(struct generation *generation, enum role role, size_t number)
 {
 	struct slot *slot = xnew(struct slot);
 
 	slot->generation = generation;
-	slot->number = (unsigned)generation->slot_count;
+	slot->role = role;
+	slot->number = (unsigned)number;
 	ev_init(&slot->restart, on_restart);
+	return slot;
+}
+
+struct slot *generation_add_slot(struct generation *generation)
+{
+	struct slot *slot = create_slot(generation, ROLE_WORKER, generation->slot_count);
+
 	generation->slots = xreallocarray(generation->slots, generation->slot_count + 1, sizeof(struct slot *));
 	generation->slots[generation->slot_count++] = slot;
 	return slot;
 }
 
+struct slot *generation_add_api(struct generation *generation)
+{
+	generation->api = create_slot(generation, ROLE_API, 0);
+	return generation->api;
+}
+
 static struct slot *slot_of(const struct generation *generation, const struct child *child)
 {
-	for (size_t i = 0; i < generation->slot_count; i++) {
-		if (generation->slots[i]->child == child)
-			return generation->slots[i];
+	for (size_t i = 0; i < place_count(generation); i++) {
+		if (place_at(generation, i)->child == child)
+			return place_at(generation, i);
 	}
 	return NULL;
 }
@@ -146,8 +171,8 @@ static struct slot *slot_of(const struct generation *generation, const struct ch
 
 static bool start_missing(struct generation *generation, struct error *err)
 {
-	for (size_t i = 0; i < generation->slot_count; i++) {
-		if (generation->slots[i]->child == NULL && !start_slot(generation->slots[i], err))
+	for (size_t i = 0; i < place_count(generation); i++) {
+		if (place_at(generation, i)->child == NULL && !start_slot(place_at(generation, i), err))
 			return false;
 	}
 	return true;
@@ -157,14 +182,16 @@ bool generation_start(struct generation *generation, bool staged, struct error *
 {
 	for (unsigned i = 0; i < generation->edition->conf->supervisor.workers; i++)
 		generation_add_slot(generation);
+	if (generation->edition->conf->api != NULL)
+		generation_add_api(generation);
 	generation->staged = staged;
 	return staged ? start_slot(generation->slots[0], err) : start_missing(generation, err);
 }
 
 bool generation_is_ready(const struct generation *generation)
 {
-	for (size_t i = 0; i < generation->slot_count; i++) {
-		const struct child *child = generation->slots[i]->child;
+	for (size_t i = 0; i < place_count(generation); i++) {
+		const struct child *child = place_at(generation, i)->child;
 
 		if (child == NULL || child->state != CHILD_READY)
 			return false;
@@ -179,7 +206,10 @@ void generation_child_ready(struct generation *generation, struct child *child)
 	if (generation->state == GENERATION_CURRENT) {
 		child_event(child, CHILD_COMMIT);
 		roster_tell_orphans(&generation->master->roster);
-		log_info(&child->log, "ready, slot %u", child->slot);
+		if (child->role == ROLE_WORKER)
+			log_info(&child->log, "ready, slot %u", child->slot);
+		else
+			log_info(&child->log, "ready");
 		return;
 	}
 	if (generation->state != GENERATION_PREPARING)
@@ -201,7 +231,7 @@ void generation_child_refused(struct generation *generation, struct child *child
 
 	if (generation->state != GENERATION_PREPARING)
 		return;
-	snprintf(why, sizeof(why), "worker %d: %s", (int)child->pid, child->reason);
+	snprintf(why, sizeof(why), "%s %d: %s", role_name(child->role), (int)child->pid, child->reason);
 	reload_fail(&generation->master->reload, why);
 }
 
@@ -211,8 +241,8 @@ void generation_commit(struct generation *generation)
 {
 	generation->state = GENERATION_CURRENT;
 	generation->committed_at = clock_monotonic_s();
-	for (size_t i = 0; i < generation->slot_count; i++)
-		child_event(generation->slots[i]->child, CHILD_COMMIT);
+	for (size_t i = 0; i < place_count(generation); i++)
+		child_event(place_at(generation, i)->child, CHILD_COMMIT);
 }
 
 void generation_begin_probation(struct generation *generation, double seconds)
@@ -231,8 +261,8 @@ void generation_retire(struct generation *generation, enum generation_state stat
 
 	generation->state = state;
 	ev_timer_stop(generation->master->loop, &generation->probation);
-	for (size_t i = 0; i < generation->slot_count; i++)
-		ev_timer_stop(generation->master->loop, &generation->slots[i]->restart);
+	for (size_t i = 0; i < place_count(generation); i++)
+		ev_timer_stop(generation->master->loop, &place_at(generation, i)->restart);
 	list_each(child, &generation->children, link)
 		child_event(child, event);
 }
@@ -267,7 +297,7 @@ size_t generation_active_count(const struct generation *generation)
 	size_t count = 0;
 
 	list_each(child, &generation->children, link)
-		count += child->state == CHILD_ACTIVE;
+		count += child->role == ROLE_WORKER && child->state == CHILD_ACTIVE;
 	return count;
 }
 
@@ -276,7 +306,8 @@ static void note_crash(struct slot *slot)
 	struct generation *generation = slot->generation;
 	size_t crashed = 0;
 
-	if (!ev_is_active(&generation->probation))
+	/* "Most workers": the API alone is no reason to go back to another configuration. */
+	if (slot->role != ROLE_WORKER || !ev_is_active(&generation->probation))
 		return;
 	slot->crashed = true;
 	for (size_t i = 0; i < generation->slot_count; i++)
@@ -307,10 +338,10 @@ void generation_child_gone(struct generation *generation, struct child *child, i
 	struct master *master = generation->master;
 	struct slot *slot = slot_of(generation, child);
 	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	char how[REPORT_TEXT_BYTES + 64], why[sizeof(how) + 32];
+	char how[REPORT_TEXT_BYTES + 64], why[sizeof(how) + 32], crashed_on[IN_HAND_KEY_BYTES] = "";
 
 	child_describe_end(child, status, how, sizeof(how));
-	snprintf(why, sizeof(why), "worker %d %s", (int)child->pid, how);
+	snprintf(why, sizeof(why), "%s %d %s", role_name(child->role), (int)child->pid, how);
 	if (generation->state == GENERATION_CURRENT && slot != NULL)
 		replace(slot, child, status, how);
 	else if (clean)
@@ -319,9 +350,11 @@ void generation_child_gone(struct generation *generation, struct child *child, i
 		log_warn(&child->log, "%s", how);
 	if (slot != NULL)
 		slot->child = NULL;
+	if (child_crashed_on(child, status, crashed_on))
+		log_error(&child->log, "died by its own fault while it was busy with %s", crashed_on);
 	/* A worker that leaves with 0 has given its jobs back by itself. */
-	if (!clean && child_has_worked(child))
-		roster_add_orphan(&master->roster, child, how);
+	if (!clean && child_has_worked(child) && child->role == ROLE_WORKER)
+		roster_add_orphan(&master->roster, child, how, crashed_on);
 	child_destroy(child);
 	if (generation->state == GENERATION_PREPARING)
 		reload_fail(&master->reload, why);

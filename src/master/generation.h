@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generation.h - the workers that were started together, with one edition.
+/* generation.h - the workers that were started together, with one edition, and the API beside them where
+ * one is configured.
  *
  * A generation has slots, each with at most one child.  While it is the running one, a slot whose
- * child ends gets another (restart.h says when). */
+ * child ends gets another (restart.h says when).  The API's slot is none of the workers': it is not
+ * counted where workers are. */
 #ifndef MASTER_GENERATION_H
 #define MASTER_GENERATION_H
 
@@ -28,7 +30,8 @@ enum generation_state {
 
 struct slot {
 	struct generation *generation;
-	unsigned number;
+	enum role role;
+	unsigned number;                /* of a worker's; the API's is 0 */
 	struct child *child;            /* NULL while it waits for its next start */
 	unsigned deaths;                /* in a row */
 	ev_timer restart;
@@ -45,8 +48,9 @@ struct generation {
 	struct edition *edition;
 	bool fallback;                  /* came from going back: no second time */
 	bool staged;                    /* slot 0 alone first: it may have to prepare the store */
-	struct slot **slots;
+	struct slot **slots;            /* of workers */
 	size_t slot_count;
+	struct slot *api;               /* NULL: none is configured */
 	struct list children;           /* also those that no slot has any more */
 	double committed_at;            /* monotonic; 0: not yet */
 	ev_timer probation;
@@ -70,6 +74,7 @@ void generation_retire(struct generation *generation, enum generation_state stat
 void generation_set_slots(struct generation *generation, size_t count);
 /* A child that is not done with its jobs. */
 bool generation_takes_place(const struct generation *generation);
+/* Active workers. */
 size_t generation_active_count(const struct generation *generation);
 
 /* Called by child.c. */
@@ -79,6 +84,7 @@ void generation_child_gone(struct generation *generation, struct child *child, i
 
 /* Called when a state that came through an exec is put together. */
 struct slot *generation_add_slot(struct generation *generation);
+struct slot *generation_add_api(struct generation *generation);
 void generation_restart_in(struct slot *slot, double delay_s);
 void generation_begin_probation(struct generation *generation, double seconds);
 

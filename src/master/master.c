@@ -80,7 +80,8 @@ bool master_settle(struct master *master, struct edition *edition, struct error 
 	if (conf->control_socket != NULL && !control_open(&master->control, conf->control_socket, err))
 		return false;
 	master_log_to(master, edition);
-	if (!identity_become(&master->identity, err))
+	if (!listeners_open(&master->listeners, edition->conf, &master->identity, err) ||
+	    !identity_become(&master->identity, err))
 		return false;
 	master->settled = true;
 	log_info(&master->log, "gantryd %s starting, pid %d, configuration %s", version_text(), (int)getpid(),
@@ -318,8 +319,10 @@ static void init(struct master *master, const struct master_options *options)
 	roster_init(&master->roster, master->started_wall_ms);
 	reload_init(&master->reload, master);
 	upgrade_init(&master->upgrade, master);
+	hint_init(&master->hint, master);
+	listeners_init(&master->listeners, &master->log);
 	control_init(&master->control, master);
-	notify_socket_open(&master->notify);
+	notify_socket_open(&master->notify, master->loop);
 	watchdog_start(&master->watchdog, master);
 	ev_prepare_init(&master->act, on_act);
 	ev_prepare_start(master->loop, &master->act);
@@ -333,7 +336,11 @@ static void finish(struct master *master)
 	reload_finish(&master->reload);
 	upgrade_finish(&master->upgrade);
 	watchdog_stop(&master->watchdog);
+	hint_finish(&master->hint);
+	listeners_close(&master->listeners);
+	control_withdraw(&master->control);
 	pid_file_release(&master->pid_file);
+	/* Who waited for the end may start the next one at once. */
 	control_answer_stopped(&master->control);
 	control_close(&master->control);
 	signals_stop(&master->signals);
@@ -368,6 +375,8 @@ int master_run(const struct master_options *options)
 	init(master, options);
 	if (resumed)
 		upgrade_resume(master);
+	else
+		listeners_borrow(&master->listeners);
 	/* From here on signals are heard.  Children that ended during an exec have sent theirs already. */
 	signals_start(&master->signals, master->loop, on_signal, master);
 	if (resumed)

@@ -15,6 +15,8 @@
 #include "master/control.h"
 #include "master/edition.h"
 #include "master/generation.h"
+#include "master/hint.h"
+#include "master/listeners.h"
 #include "master/notify_socket.h"
 #include "master/pid_file.h"
 #include "master/privileges.h"
@@ -53,12 +55,14 @@ struct master {
 	struct reload reload;
 	struct upgrade upgrade;
 	struct stop stop;
+	struct hint hint;
+	struct listeners listeners;
 	struct watchdog watchdog;
 
 	struct edition *logs;           /* whose log is ours; outlives the last generation */
 	double started_at;              /* monotonic */
 	int64_t started_wall_ms;
-	bool settled;                   /* pid file, control socket and log are open, privileges dropped */
+	bool settled;                   /* pid file, sockets and log are open, privileges dropped */
 	bool ready;                     /* the first generation was committed */
 	char *start_failure;            /* what whoever started us is told at the end; NULL: it went well */
 	int exit_status;
@@ -68,7 +72,7 @@ struct master {
 int master_run(const struct master_options *options);
 
 enum phase master_phase(const struct master *master);
-/* Pid file, control socket, log and privileges, from the first configuration. */
+/* Pid file, sockets, log and privileges, from the first configuration. */
 bool master_settle(struct master *master, struct edition *edition, struct error *err);
 /* Logs where an edition says from now on. */
 void master_log_to(struct master *master, struct edition *edition);

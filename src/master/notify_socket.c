@@ -14,9 +14,12 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
+#include "base/list.h"
 #include "base/log.h"
+#include "base/mem.h"
 
 enum { LIMIT_NOTIFY_BYTES = 1024 };
+static const double NOTIFY_RETRY_S = 0.1;
 
 static double watchdog_from_environment(void)
 {
@@ -49,11 +52,58 @@ static bool parse_address(struct notify_socket *notify, const char *text)
 	return true;
 }
 
-void notify_socket_open(struct notify_socket *notify)
+/* False when its queue is full: another time. */
+static bool send_now(const struct notify_socket *notify, const char *text)
+{
+	ssize_t n;
+
+	do {
+		n = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
+			(const struct sockaddr *)&notify->address, notify->address_size);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM))
+		return false;
+	if (n < 0)
+		log_warn(NULL, "telling the service manager: %s", strerror(errno));
+	return true;
+}
+
+static void drop_oldest(struct notify_socket *notify)
+{
+	free(notify->waiting[0]);
+	memmove(&notify->waiting[0], &notify->waiting[1], --notify->waiting_count * sizeof(notify->waiting[0]));
+}
+
+/* A datagram socket without a peer of its own is never seen as full, so a timer has to ask. */
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct notify_socket *notify = container_of(timer, struct notify_socket, retry);
+
+	(void)revents;
+	while (notify->waiting_count > 0 && send_now(notify, notify->waiting[0]))
+		drop_oldest(notify);
+	if (notify->waiting_count == 0)
+		ev_timer_stop(loop, timer);
+}
+
+/* What is newer must not overtake: the last one told is what holds. */
+static void keep(struct notify_socket *notify, const char *text)
+{
+	if (notify->waiting_count == 0)
+		log_warn(NULL, "the service manager does not read what it is told; trying again");
+	if (notify->waiting_count == LIMIT_NOTIFY_WAITING)
+		drop_oldest(notify);
+	notify->waiting[notify->waiting_count++] = xstrdup(text);
+	ev_timer_again(notify->loop, &notify->retry);
+}
+
+void notify_socket_open(struct notify_socket *notify, struct ev_loop *loop)
 {
 	const char *text = secure_getenv("NOTIFY_SOCKET");
 
-	*notify = (struct notify_socket){ .fd = -1 };
+	*notify = (struct notify_socket){ .loop = loop, .fd = -1 };
+	ev_init(&notify->retry, on_retry);
+	notify->retry.repeat = NOTIFY_RETRY_S;
 	if (text == NULL)
 		return;
 	if (!parse_address(notify, text)) {
@@ -69,6 +119,10 @@ void notify_socket_open(struct notify_socket *notify)
 
 void notify_socket_close(struct notify_socket *notify)
 {
+	if (notify->loop != NULL)
+		ev_timer_stop(notify->loop, &notify->retry);
+	while (notify->waiting_count > 0)
+		drop_oldest(notify);
 	descriptor_close(&notify->fd);
 }
 
@@ -77,19 +131,14 @@ static void tell(struct notify_socket *notify, const char *fmt, ...)
 {
 	char text[LIMIT_NOTIFY_BYTES];
 	va_list args;
-	ssize_t n;
 
 	if (notify->fd < 0)
 		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	do {
-		n = sendto(notify->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT,
-			(struct sockaddr *)&notify->address, notify->address_size);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		log_warn(NULL, "telling the service manager: %s", strerror(errno));
+	if (notify->waiting_count > 0 || !send_now(notify, text))
+		keep(notify, text);
 }
 
 /* A newline would start another assignment. */
@@ -129,7 +178,9 @@ void notify_stopping(struct notify_socket *notify, const char *status)
 
 void notify_watchdog(struct notify_socket *notify)
 {
-	tell(notify, "WATCHDOG=1");
+	/* While something waits, the next one is soon enough: it would only push the others out. */
+	if (notify->waiting_count == 0)
+		tell(notify, "WATCHDOG=1");
 }
 
 void notify_extend(struct notify_socket *notify, double seconds)

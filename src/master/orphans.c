@@ -7,12 +7,13 @@
 
 #include "base/mem.h"
 
-void orphans_add(struct list *orphans, const char *owner, const char *how)
+void orphans_add(struct list *orphans, const char *owner, const char *how, const char *crashed_on)
 {
 	struct orphan *orphan = xnew(struct orphan);
 
 	snprintf(orphan->owner, sizeof(orphan->owner), "%s", owner);
 	snprintf(orphan->how, sizeof(orphan->how), "%s", how);
+	snprintf(orphan->crashed_on, sizeof(orphan->crashed_on), "%s", crashed_on);
 	list_append(orphans, &orphan->link);
 }
 

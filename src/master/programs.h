@@ -12,8 +12,11 @@
 #include "base/error.h"
 
 struct programs {
-	int check_fd;           /* -1: not opened yet */
+	bool opened;
+	int check_fd;
 	int worker_fd;
+	int api_fd;             /* -1: this installation has none */
+	int shim_fd;            /* likewise */
 };
 
 void programs_init(struct programs *programs);

@@ -98,6 +98,8 @@ void reload_fail(struct reload *reload, const char *why)
 	/* Before the workers are told: what they do then is no news. */
 	reload->step = RELOAD_IDLE;
 	generation_retire(generation, GENERATION_ABORTED, CHILD_RETIRE);
+	if (master->roster.current != NULL)
+		listeners_keep(&master->listeners, master->roster.current->edition->conf);
 	if (!master->ready) {
 		end(reload, RELOAD_ROLLED_BACK, text);
 		master_failed_start(master, text);
@@ -152,7 +154,8 @@ static void start_workers(struct reload *reload, struct edition *edition, bool f
 	reload->step = RELOAD_STARTING;
 	reload->generation = generation_create(master, ++master->roster.last_number, edition);
 	reload->generation->fallback = fallback;
-	log_info(&reload->generation->log, "starting %u workers", edition->conf->supervisor.workers);
+	log_info(&reload->generation->log, "starting %u workers%s", edition->conf->supervisor.workers,
+		edition->conf->api != NULL ? " and the API" : "");
 	if (!master->ready)
 		notify_extend(&master->notify, 2 * (double)edition->conf->supervisor.ready_timeout_ms / 1000 + 5);
 	if (!generation_start(reload->generation, !master->ready, &err))
@@ -171,7 +174,7 @@ static void on_checked(struct check_run *check)
 		refuse(reload, check->why);
 		return;
 	}
-	edition = edition_create(check->text, check->size, master->programs.worker_fd, &master->identity, &err);
+	edition = edition_create(check->text, check->size, &master->programs, &master->identity, &err);
 	check_run_finish(check);
 	if (edition == NULL) {
 		refuse(reload, err.text);
@@ -181,7 +184,8 @@ static void on_checked(struct check_run *check)
 	if (key != NULL) {
 		error_set(&err, ERROR_INVALID, "%s has changed, which takes a restart", key);
 		refuse(reload, err.text);
-	} else if (!master->settled && !master_settle(master, edition, &err)) {
+	} else if (!(master->settled ? listeners_open(&master->listeners, edition->conf, &master->identity, &err) :
+		   master_settle(master, edition, &err))) {
 		refuse(reload, err.text);
 	} else {
 		start_workers(reload, edition, false);
@@ -191,8 +195,15 @@ static void on_checked(struct check_run *check)
 
 static void begin_fallback(struct reload *reload)
 {
+	struct master *master = reload->master;
+	struct error err;
+
 	reload->fall_back = false;
-	start_workers(reload, reload->last_good, true);
+	/* Sockets that the newer configuration did not name were closed with its commit. */
+	if (listeners_open(&master->listeners, reload->last_good->conf, &master->identity, &err))
+		start_workers(reload, reload->last_good, true);
+	else
+		refuse(reload, err.text);
 }
 
 void reload_begin(struct reload *reload)
@@ -237,6 +248,7 @@ void reload_commit(struct reload *reload)
 	} else {
 		snprintf(text, sizeof(text), "generation %u, %zu workers", new->number, new->slot_count);
 	}
+	listeners_keep(&master->listeners, new->edition->conf);
 	master_log_to(master, new->edition);
 	watchdog_rearm(&master->watchdog);
 	if (old != NULL)

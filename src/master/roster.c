@@ -122,7 +122,7 @@ void roster_tell_active(struct roster *roster, enum report_kind kind, const stru
 	if (roster->current == NULL)
 		return;
 	list_each(child, &roster->current->children, link) {
-		if (child != except && child->state == CHILD_ACTIVE)
+		if (child != except && child->role == ROLE_WORKER && child->state == CHILD_ACTIVE)
 			child_tell(child, kind);
 	}
 }
@@ -134,7 +134,8 @@ void roster_wake(struct roster *roster, const char *owner, const struct child *e
 
 	list_each(generation, &roster->generations, link) {
 		list_each(child, &generation->children, link) {
-			if (strcmp(child->owner, owner) == 0 && child->channel_fd >= 0 && child_has_worked(child)) {
+			if (child->role == ROLE_WORKER && strcmp(child->owner, owner) == 0 &&
+			    child->channel_fd >= 0 && child_has_worked(child)) {
 				child_tell(child, REPORT_SWEEP);
 				return;
 			}
@@ -143,12 +144,28 @@ void roster_wake(struct roster *roster, const char *owner, const struct child *e
 	roster_tell_active(roster, REPORT_ADOPT, except);
 }
 
-void roster_add_orphan(struct roster *roster, struct child *dead, const char *how)
+void roster_hint(struct roster *roster)
+{
+	struct generation *generation;
+	struct child *child;
+
+	list_each(generation, &roster->generations, link) {
+		list_each(child, &generation->children, link) {
+			if (child->role != ROLE_WORKER || !child_has_worked(child))
+				continue;
+			if (child->state == CHILD_ACTIVE)
+				child_tell(child, REPORT_ADOPT);
+			child_tell(child, REPORT_SWEEP);
+		}
+	}
+}
+
+void roster_add_orphan(struct roster *roster, struct child *dead, const char *how, const char *crashed_on)
 {
 	/* Those it was told of lately may not have been dealt with. */
 	orphans_forget_before(&dead->orphans, clock_monotonic_s() - ORPHAN_TOLD_S);
 	orphans_hand_on(&roster->orphans, &dead->orphans);
-	orphans_add(&roster->orphans, dead->owner, how);
+	orphans_add(&roster->orphans, dead->owner, how, crashed_on);
 	roster_tell_orphans(roster);
 }
 
@@ -159,7 +176,7 @@ static struct child *first_active(struct roster *roster)
 	if (roster->current == NULL)
 		return NULL;
 	list_each(child, &roster->current->children, link) {
-		if (child->state == CHILD_ACTIVE && child->channel_fd >= 0)
+		if (child->role == ROLE_WORKER && child->state == CHILD_ACTIVE && child->channel_fd >= 0)
 			return child;
 	}
 	return NULL;

@@ -48,8 +48,11 @@ double roster_drain_s(const struct roster *roster, const struct edition *fallbac
 void roster_tell_active(struct roster *roster, enum report_kind kind, const struct child *except);
 /* SWEEP for the worker with that owner id, else ADOPT for all. */
 void roster_wake(struct roster *roster, const char *owner, const struct child *except);
-/* A worker died with jobs. */
-void roster_add_orphan(struct roster *roster, struct child *dead, const char *how);
+/* The store was changed by somebody else: ADOPT and SWEEP to those that are active, SWEEP to those that
+ * still hold jobs. */
+void roster_hint(struct roster *roster);
+/* A worker died with jobs; crashed_on: see orphans.h. */
+void roster_add_orphan(struct roster *roster, struct child *dead, const char *how, const char *crashed_on);
 /* Tells an active worker of those that nobody was told of yet. */
 void roster_tell_orphans(struct roster *roster);
 /* Takes out and destroys generations that have ended. */

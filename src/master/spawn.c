@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
+#include "base/log.h"
 #include "ipc/report.h"
 #include "master/signals.h"
 
@@ -36,24 +37,26 @@ int spawn_pin(const char *path, struct error *err)
 	return fd;
 }
 
-/* Says why, to whoever listens, and ends the child. */
-static void fail(const struct spawn *spawn, const char *what)
+/* Says why, to whoever listens, and ends the child.  Before the descriptors are in their places their
+ * numbers are still those of the master's own. */
+static void fail(const struct spawn *spawn, bool placed, const char *what, const char *why)
 {
+	int place = spawn->report_fd >= 0 ? spawn->report_fd : STDERR_FILENO;
+	int fd = placed ? place : spawn->fds[place];
 	struct report report;
 
 	report_init(&report, REPORT_REFUSED, 0);
-	snprintf(report.text, sizeof(report.text), "%s: %s: %s", spawn->argv[0], what, strerror(errno));
+	snprintf(report.text, sizeof(report.text), "%s: %s: %s", spawn->argv[0], what, why);
 	if (spawn->report_fd >= 0)
-		report_send(spawn->report_fd, &report, -1);
+		report_send(fd, &report, -1);
 	else
-		dprintf(STDERR_FILENO, "%s\n", report.text);
+		dprintf(fd, "%s\n", report.text);
 	_exit(SPAWN_FAILED_STATUS);
 }
 
 /* First all of them out of the way, then each to its place, as a place may be in use by another. */
-static bool place(const struct spawn *spawn, int *program_fd)
+static bool move_away(const struct spawn *spawn, int moved[LIMIT_SPAWN_FDS], int *program_fd)
 {
-	int moved[LIMIT_SPAWN_FDS];
 	int above = (int)spawn->fd_count;
 
 	for (size_t i = 0; i < spawn->fd_count; i++) {
@@ -62,30 +65,46 @@ static bool place(const struct spawn *spawn, int *program_fd)
 			return false;
 	}
 	*program_fd = fcntl(spawn->program_fd, F_DUPFD_CLOEXEC, above);
-	if (*program_fd < 0)
-		return false;
+	return *program_fd >= 0;
+}
+
+static bool put_in_place(const struct spawn *spawn, const int moved[LIMIT_SPAWN_FDS])
+{
 	for (size_t i = 0; i < spawn->fd_count; i++) {
 		if (dup2(moved[i], (int)i) < 0)
 			return false;
 	}
 	/* They were opened close-on-exec; this is for those that a library forgot. */
-	syscall(SYS_close_range, (unsigned)above, ~0U, CLOSE_RANGE_CLOEXEC);
+	syscall(SYS_close_range, (unsigned)spawn->fd_count, ~0U, CLOSE_RANGE_CLOEXEC);
 	return true;
 }
 
 static void become_program(const struct spawn *spawn)
 {
+	int moved[LIMIT_SPAWN_FDS];
 	struct error err;
 	int program_fd;
 
 	signals_reset();
 	setpgid(0, 0);
-	if (!place(spawn, &program_fd))
-		fail(spawn, "descriptors");
+	if (!move_away(spawn, moved, &program_fd))
+		fail(spawn, false, "descriptors", strerror(errno));
+	if (!put_in_place(spawn, moved))
+		fail(spawn, true, "descriptors", strerror(errno));
 	if (spawn->become != NULL && geteuid() == 0 && !identity_become(spawn->become, &err))
-		fail(spawn, err.text);
+		fail(spawn, true, "privileges", err.text);
 	syscall(SYS_execveat, program_fd, "", spawn->argv, spawn->environment, AT_EMPTY_PATH);
-	fail(spawn, "cannot be executed");
+	fail(spawn, true, "cannot be executed", strerror(errno));
+}
+
+int spawn_hand(struct spawn *spawn, int fd)
+{
+	if (fd < 0)
+		return -1;
+	if (spawn->fd_count == LIMIT_SPAWN_FDS)
+		panic("a child is handed more than %d descriptors", LIMIT_SPAWN_FDS);
+	spawn->fds[spawn->fd_count] = fd;
+	return (int)spawn->fd_count++;
 }
 
 pid_t spawn(const struct spawn *spawn, struct error *err)

@@ -14,7 +14,7 @@
 
 enum {
 	SPAWN_FAILED_STATUS = 125,      /* exit status of a child that never became the program */
-	LIMIT_SPAWN_FDS = 8,
+	LIMIT_SPAWN_FDS = 32,
 };
 
 struct spawn {
@@ -27,6 +27,8 @@ struct spawn {
 	int report_fd;                  /* the child's descriptor to report a failure on; -1: to stderr */
 };
 
+/* Gives the child one more descriptor; its number there, or -1 when fd is -1. */
+int spawn_hand(struct spawn *spawn, int fd);
 /* The pid, or -1. */
 pid_t spawn(const struct spawn *spawn, struct error *err);
 /* Opens a program for later starts: what is at its path may change meanwhile. */

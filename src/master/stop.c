@@ -49,7 +49,7 @@ void stop_begin(struct master *master, bool fast, const char *why)
 	stop->graceful = stop->graceful || !fast;
 	stop->fast = fast;
 	if (master->settled)
-		log_info(&master->log, "stopping%s: %s; %zu workers to leave", fast ? " fast" : "", why,
+		log_info(&master->log, "stopping%s: %s; %zu processes to leave", fast ? " fast" : "", why,
 			roster_child_count(&master->roster));
 	if (first)
 		notify_stopping(&master->notify, why);
@@ -58,6 +58,8 @@ void stop_begin(struct master *master, bool fast, const char *why)
 	upgrade_cancel(&master->upgrade, "gantryd is stopping");
 	/* The drain time of the running generation counts for all, so it stays known as the current one. */
 	retire_all(master, fast ? CHILD_RELEASE : CHILD_RETIRE);
+	/* The API accepts no more either: who knocks now is to find out at once. */
+	listeners_close(&master->listeners);
 	control_answer_stopping(&master->control);
 }
 

@@ -160,6 +160,7 @@ static void take_over(struct upgrade *upgrade)
 	signals_block();
 	/* What a handler has noted and nobody has looked at goes into the state. */
 	signals_collect(&master->signals);
+	hint_flush(&master->hint);
 	state_fd = write_state(master, &err);
 	if (state_fd >= 0) {
 		if (upgrade_adopt_keep_open(master, true) && descriptor_set_cloexec(state_fd, false)) {
@@ -266,9 +267,12 @@ void upgrade_resume(struct master *master)
 	size_t size = 0;
 	char *text = descriptor_read_all(master->options.resume_fd, LIMIT_UPGRADE_STATE_BYTES, &size, &err);
 
+	/* Programs for tests: they pass their trial, and fail or hang here. */
 #ifdef GANTRY_FAULT_RESUME
-	/* A program for a test: it passes its trial and fails here. */
 	go_back(master, text, size, GANTRY_FAULT_RESUME);
+#elif defined(GANTRY_FAULT_HANG)
+	for (;;)
+		pause();
 #endif
 	if (text == NULL || !upgrade_state_decode(&state, text, size, &err) ||
 	    !upgrade_adopt_take(master, &state, &err))

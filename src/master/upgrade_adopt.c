@@ -1,199 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* upgrade_adopt.c - see upgrade_adopt.h. */
+/* upgrade_adopt.c - see upgrade_adopt.h.  The taking; what is handed over is upgrade_describe.c. */
 #include "master/upgrade_adopt.h"
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/mem.h"
 #include "master/master.h"
-
-enum { LIMIT_UPGRADE_EDITIONS = LIMIT_GENERATIONS + 2 };
-
-/* -- describing ------------------------------------------------------------------------------- */
-
-struct described {
-	struct upgrade_state *state;
-	struct edition *editions[LIMIT_UPGRADE_EDITIONS];       /* by id */
-	size_t count;
-};
-
-static unsigned describe_edition(struct described *described, struct edition *edition)
-{
-	struct upgrade_state *state = described->state;
-	struct upgrade_edition *record;
-
-	for (unsigned id = 0; id < described->count; id++) {
-		if (described->editions[id] == edition)
-			return id;
-	}
-	if (described->count == LIMIT_UPGRADE_EDITIONS)
-		panic("more editions than generations may be");
-	described->editions[described->count++] = edition;
-	record = upgrade_state_add(&state->editions, &state->edition_count, sizeof(*record));
-	*record = (struct upgrade_edition){
-		.id = (unsigned)described->count - 1, .config_fd = edition->config_fd,
-		.worker_fd = edition->worker_fd, .log_fd = edition->log.fd,
-	};
-	return record->id;
-}
-
-static void describe_child(struct upgrade_state *state, const struct child *child)
-{
-	struct upgrade_child *record = upgrade_state_add(&state->children, &state->child_count, sizeof(*record));
-
-	*record = (struct upgrade_child){
-		.serial = child->serial, .generation = child->generation->number, .slot = child->slot,
-		.state = child->state, .pid = (int)child->pid, .channel_fd = child->channel_fd, .owed = child->owed,
-		.sequence_out = child->sequence_out, .sequence_in = child->sequence_in, .nonsense = child->nonsense,
-		.wait = child->wait, .drain_ms = child->drain_ms, .wait_until = child->wait_until,
-		.started_at = child->started_at, .active_at = child->active_at, .drain_at = child->drain_at,
-		.killed = child->killed, .aborted = child->aborted, .empty = child->empty,
-	};
-	memcpy(record->owner, child->owner, sizeof(record->owner));
-	memcpy(record->reason, child->reason, sizeof(record->reason));
-}
-
-static void describe_slot(struct upgrade_state *state, const struct slot *slot)
-{
-	struct upgrade_slot *record = upgrade_state_add(&state->slots, &state->slot_count, sizeof(*record));
-
-	*record = (struct upgrade_slot){
-		.generation = slot->generation->number, .number = slot->number, .deaths = slot->deaths,
-		.crashed = slot->crashed, .child = slot->child != NULL ? slot->child->serial : 0,
-		.restart_at = ev_is_active(&slot->restart) ? slot->restart_at : 0,
-	};
-}
-
-/* Those a worker was told of lately are told again: it may not have been listening. */
-static void describe_orphans(struct upgrade_state *state, const struct list *orphans)
-{
-	const struct orphan *orphan;
-
-	list_each(orphan, orphans, link) {
-		struct upgrade_orphan *record = upgrade_state_add(&state->orphans, &state->orphan_count, sizeof(*record));
-
-		memcpy(record->owner, orphan->owner, sizeof(record->owner));
-		memcpy(record->how, orphan->how, sizeof(record->how));
-	}
-}
-
-static void describe_generation(struct described *described, const struct generation *generation)
-{
-	struct upgrade_state *state = described->state;
-	unsigned edition = describe_edition(described, generation->edition);
-	struct upgrade_generation *record =
-		upgrade_state_add(&state->generations, &state->generation_count, sizeof(*record));
-	const struct child *child;
-
-	*record = (struct upgrade_generation){
-		.number = generation->number, .state = generation->state, .edition = edition,
-		.fallback = generation->fallback, .committed_at = generation->committed_at,
-		.probation_until = ev_is_active(&generation->probation) ? generation->probation_until : 0,
-	};
-	for (size_t i = 0; i < generation->slot_count; i++)
-		describe_slot(state, generation->slots[i]);
-	list_each(child, &generation->children, link) {
-		describe_child(state, child);
-		describe_orphans(state, &child->orphans);
-	}
-}
-
-static void describe_daemon(const struct master *master, struct upgrade_daemon *record)
-{
-	*record = (struct upgrade_daemon){
-		.version = UPGRADE_STATE_VERSION, .reader = UPGRADE_STATE_READER,
-		.program_fd = master->upgrade.program_fd, .pid_fd = master->pid_file.fd,
-		.control_fd = master->control.fd, .check_fd = master->programs.check_fd,
-		.worker_fd = master->programs.worker_fd, .requests = master->requests.bits,
-		.scale_to = (unsigned)master->scale_to, .upgrades = master->upgrade.count,
-		.reloads = master->reload.count, .last_number = master->roster.last_number,
-		.last_serial = master->roster.last_serial, .started_at = master->started_at,
-		.current = master->roster.current->number, .last_good = -1, .fall_back = master->reload.fall_back,
-		.verdict = master->reload.verdict,
-	};
-	snprintf(record->program, sizeof(record->program), "%s", master->upgrade.program);
-	snprintf(record->reason, sizeof(record->reason), "%.*s", (int)sizeof(record->reason) - 1, master->reload.reason);
-	memcpy(record->owner_prefix, master->roster.owner_prefix, sizeof(record->owner_prefix));
-}
-
-void upgrade_adopt_describe(struct master *master, struct upgrade_state *state)
-{
-	struct described described = { .state = state };
-	const struct generation *generation;
-	const struct control_client *client;
-
-	*state = (struct upgrade_state){ .child_count = 0 };
-	describe_daemon(master, &state->daemon);
-	list_each(generation, &master->roster.generations, link)
-		describe_generation(&described, generation);
-	if (master->reload.last_good != NULL)
-		state->daemon.last_good = (int)describe_edition(&described, master->reload.last_good);
-	describe_orphans(state, &master->roster.orphans);
-	list_each(client, &master->control.clients, link) {
-		struct upgrade_client *record;
-
-		if (client->wait == CONTROL_WAIT_NONE)
-			continue;
-		record = upgrade_state_add(&state->clients, &state->client_count, sizeof(*record));
-		*record = (struct upgrade_client){ .fd = client->fd, .wait = client->wait };
-	}
-}
-
-/* -- what stays open -------------------------------------------------------------------------- */
-
-static bool keep_open(int fd, bool keep)
-{
-	return fd <= 2 || descriptor_set_cloexec(fd, !keep);
-}
-
-static bool keep_edition_open(const struct edition *edition, bool keep)
-{
-	bool ok = keep_open(edition->config_fd, keep);
-
-	ok = keep_open(edition->worker_fd, keep) && ok;
-	return keep_open(edition->log.fd, keep) && ok;
-}
-
-static bool keep_generation_open(const struct generation *generation, bool keep)
-{
-	bool ok = keep_edition_open(generation->edition, keep);
-	const struct child *child;
-
-	list_each(child, &generation->children, link)
-		ok = keep_open(child->channel_fd, keep) && ok;
-	return ok;
-}
-
-/* All of them, also after one has failed: on the way back each has to be set again. */
-bool upgrade_adopt_keep_open(struct master *master, bool keep)
-{
-	const int fds[] = {
-		master->upgrade.program_fd, master->pid_file.fd, master->control.fd, master->programs.check_fd,
-		master->programs.worker_fd,
-	};
-	const struct generation *generation;
-	const struct control_client *client;
-	bool ok = true;
-
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		ok = keep_open(fds[i], keep) && ok;
-	list_each(generation, &master->roster.generations, link)
-		ok = keep_generation_open(generation, keep) && ok;
-	if (master->reload.last_good != NULL)
-		ok = keep_edition_open(master->reload.last_good, keep) && ok;
-	list_each(client, &master->control.clients, link) {
-		if (client->wait != CONTROL_WAIT_NONE || !keep)
-			ok = keep_open(client->fd, keep) && ok;
-	}
-	return ok;
-}
-
-/* -- taking ----------------------------------------------------------------------------------- */
 
 static bool is_open(int fd)
 {
@@ -204,6 +20,17 @@ static bool nonsense(struct error *err, const char *what, long long which)
 {
 	error_set(err, ERROR_INVALID, "state of the daemon: %s %lld makes no sense", what, which);
 	return false;
+}
+
+static bool is_role(unsigned role)
+{
+	return role == ROLE_WORKER || role == ROLE_API;
+}
+
+/* What an older program does not know is 0 in its state, and no descriptor of ours is. */
+static int later_fd(int fd)
+{
+	return fd > 0 ? fd : -1;
 }
 
 /* All that is used as an index, a descriptor or a pid below, looked at before anything is taken. */
@@ -217,7 +44,9 @@ static bool check_records(const struct upgrade_state *state, struct error *err)
 	for (size_t i = 0; i < state->edition_count; i++) {
 		const struct upgrade_edition *edition = &state->editions[i];
 
-		if (edition->id != i || !is_open(edition->config_fd) || !is_open(edition->worker_fd))
+		if (edition->id != i || !is_open(edition->config_fd) || !is_open(edition->worker_fd) ||
+		    (edition->api_fd > 0 && !is_open(edition->api_fd)) ||
+		    (edition->shim_fd > 0 && !is_open(edition->shim_fd)))
 			return nonsense(err, "edition", edition->id);
 	}
 	for (size_t i = 0; i < state->generation_count; i++) {
@@ -229,13 +58,18 @@ static bool check_records(const struct upgrade_state *state, struct error *err)
 	for (size_t i = 0; i < state->child_count; i++) {
 		const struct upgrade_child *child = &state->children[i];
 
-		if (child->pid <= 1 || child->state >= CHILD_GONE || child->wait >= CHILD_WAITS ||
-		    (child->channel_fd >= 0 && !is_open(child->channel_fd)))
+		if (child->pid <= 1 || !is_role(child->role) || child->state >= CHILD_GONE || child->wait >= CHILD_WAITS ||
+		    (child->channel_fd >= 0 && !is_open(child->channel_fd)) ||
+		    (child->in_hand_fd > 0 && !is_open(child->in_hand_fd)))
 			return nonsense(err, "worker", child->pid);
 	}
 	for (size_t i = 0; i < state->client_count; i++) {
 		if (!is_open(state->clients[i].fd) || state->clients[i].wait >= CONTROL_WAITS)
 			return nonsense(err, "client", state->clients[i].fd);
+	}
+	for (size_t i = 0; i < state->listener_count; i++) {
+		if (!is_open(state->listeners[i].fd))
+			return nonsense(err, "listener", state->listeners[i].fd);
 	}
 	return true;
 }
@@ -258,11 +92,12 @@ static bool take_child(struct master *master, const struct upgrade_child *record
 
 	if (generation == NULL)
 		return nonsense(err, "worker", record->pid);
-	child = child_alloc(generation, record->slot);
+	child = child_alloc(generation, (enum role)record->role, record->slot);
 	child->serial = record->serial;
 	child->state = (enum child_state)record->state;
 	child->pid = record->pid;
 	child->channel_fd = record->channel_fd;
+	child->in_hand_fd = later_fd(record->in_hand_fd);
 	child->owed = record->owed & ((1u << REPORT_KINDS) - 1);
 	child->sequence_out = record->sequence_out;
 	child->sequence_in = record->sequence_in;
@@ -297,9 +132,12 @@ static bool take_slot(struct master *master, const struct upgrade_slot *record, 
 	struct generation *generation = find_generation(&master->roster, record->generation);
 	struct slot *slot;
 
-	if (generation == NULL || record->number != generation->slot_count || record->number >= LIMIT_WORKERS)
+	if (generation == NULL || !is_role(record->role))
 		return nonsense(err, "slot", record->number);
-	slot = generation_add_slot(generation);
+	if (record->role == ROLE_API ? generation->api != NULL :
+	    record->number != generation->slot_count || record->number >= LIMIT_WORKERS)
+		return nonsense(err, "slot", record->number);
+	slot = record->role == ROLE_API ? generation_add_api(generation) : generation_add_slot(generation);
 	slot->deaths = record->deaths;
 	slot->crashed = record->crashed;
 	slot->child = record->child != 0 ? find_serial(generation, record->child) : NULL;
@@ -308,6 +146,16 @@ static bool take_slot(struct master *master, const struct upgrade_slot *record, 
 	if (record->restart_at > 0)
 		generation_restart_in(slot, record->restart_at - clock_monotonic_s());
 	return true;
+}
+
+static struct edition *inherit_edition(const struct upgrade_edition *record, struct error *err)
+{
+	struct edition_fds fds = {
+		.config = record->config_fd, .worker = record->worker_fd, .api = later_fd(record->api_fd),
+		.shim = later_fd(record->shim_fd), .log = record->log_fd,
+	};
+
+	return edition_inherit(&fds, err);
 }
 
 static bool take_generations(struct master *master, const struct upgrade_state *state, struct error *err)
@@ -320,7 +168,7 @@ static bool take_generations(struct master *master, const struct upgrade_state *
 	for (; count < state->edition_count; count++) {
 		const struct upgrade_edition *record = &state->editions[count];
 
-		editions[count] = edition_inherit(record->config_fd, record->worker_fd, record->log_fd, err);
+		editions[count] = inherit_edition(record, err);
 		/* The others are left as they are: to close their descriptors would be to lose them. */
 		if (editions[count] == NULL)
 			return false;
@@ -374,15 +222,16 @@ static void take_numbers(struct master *master, const struct upgrade_daemon *dae
 /* Only a program that has to go on keeps those it started with; one that is new takes what is there. */
 static void take_programs(struct master *master, const struct upgrade_daemon *daemon)
 {
-	int check_fd = daemon->check_fd, worker_fd = daemon->worker_fd, program_fd = daemon->program_fd;
+	struct programs theirs = {
+		.opened = true, .check_fd = daemon->check_fd, .worker_fd = daemon->worker_fd,
+		.api_fd = later_fd(daemon->api_fd), .shim_fd = later_fd(daemon->shim_fd),
+	};
+	int program_fd = daemon->program_fd;
 
-	if (master->options.rolled_back != NULL) {
-		master->programs.check_fd = check_fd;
-		master->programs.worker_fd = worker_fd;
-	} else {
-		descriptor_close(&check_fd);
-		descriptor_close(&worker_fd);
-	}
+	if (master->options.rolled_back != NULL)
+		master->programs = theirs;
+	else
+		programs_finish(&theirs);
 	/* We have our own. */
 	descriptor_close(&program_fd);
 }
@@ -395,7 +244,14 @@ static void take_sockets(struct master *master, const struct upgrade_state *stat
 	if (state->daemon.pid_fd >= 0 && pid_path != NULL)
 		pid_file_inherit(&master->pid_file, pid_path, state->daemon.pid_fd);
 	if (state->daemon.control_fd >= 0 && conf->control_socket != NULL)
-		control_inherit(&master->control, conf->control_socket, state->daemon.control_fd);
+		control_inherit(&master->control, conf->control_socket, state->daemon.control_fd,
+			(struct local_name){ state->daemon.control_device, state->daemon.control_inode });
+	for (size_t i = 0; i < state->listener_count; i++) {
+		const struct upgrade_listener *record = &state->listeners[i];
+
+		listeners_inherit(&master->listeners, record->text, record->fd,
+			(struct local_name){ record->device, record->inode }, record->lent);
+	}
 	for (size_t i = 0; i < state->client_count; i++)
 		control_inherit_client(&master->control, state->clients[i].fd,
 			(enum control_wait)state->clients[i].wait);
@@ -414,7 +270,8 @@ bool upgrade_adopt_take(struct master *master, const struct upgrade_state *state
 	/* Nothing below can fail. */
 	take_numbers(master, &state->daemon);
 	for (size_t i = 0; i < state->orphan_count; i++)
-		orphans_add(&master->roster.orphans, state->orphans[i].owner, state->orphans[i].how);
+		orphans_add(&master->roster.orphans, state->orphans[i].owner, state->orphans[i].how,
+			state->orphans[i].crashed_on);
 	take_sockets(master, state);
 	master_log_to(master, master->roster.current->edition);
 	list_each(generation, &master->roster.generations, link) {

@@ -10,6 +10,8 @@
 
 struct master;
 
+enum { LIMIT_UPGRADE_EDITIONS = LIMIT_GENERATIONS + 2 };
+
 /* Fills state; the caller finishes it. */
 void upgrade_adopt_describe(struct master *master, struct upgrade_state *state);
 /* Makes the parts of a fresh master those of state.  On false nothing that crossed was closed, so

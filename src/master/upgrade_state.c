@@ -29,8 +29,12 @@ static const struct field daemon_fields[] = {
 	FIELD(upgrade_daemon, FIELD_TEXT, program),
 	FIELD(upgrade_daemon, FIELD_INT, pid_fd),
 	FIELD(upgrade_daemon, FIELD_INT, control_fd),
+	FIELD(upgrade_daemon, FIELD_U64, control_device),
+	FIELD(upgrade_daemon, FIELD_U64, control_inode),
 	FIELD(upgrade_daemon, FIELD_INT, check_fd),
 	FIELD(upgrade_daemon, FIELD_INT, worker_fd),
+	FIELD(upgrade_daemon, FIELD_INT, api_fd),
+	FIELD(upgrade_daemon, FIELD_INT, shim_fd),
 	FIELD(upgrade_daemon, FIELD_UNSIGNED, requests),
 	FIELD(upgrade_daemon, FIELD_UNSIGNED, scale_to),
 	FIELD(upgrade_daemon, FIELD_UNSIGNED, upgrades),
@@ -51,6 +55,8 @@ static const struct field edition_fields[] = {
 	FIELD(upgrade_edition, FIELD_UNSIGNED, id),
 	FIELD(upgrade_edition, FIELD_INT, config_fd),
 	FIELD(upgrade_edition, FIELD_INT, worker_fd),
+	FIELD(upgrade_edition, FIELD_INT, api_fd),
+	FIELD(upgrade_edition, FIELD_INT, shim_fd),
 	FIELD(upgrade_edition, FIELD_INT, log_fd),
 	{ .key = NULL },
 };
@@ -67,6 +73,7 @@ static const struct field generation_fields[] = {
 
 static const struct field slot_fields[] = {
 	FIELD(upgrade_slot, FIELD_UNSIGNED, generation),
+	FIELD(upgrade_slot, FIELD_UNSIGNED, role),
 	FIELD(upgrade_slot, FIELD_UNSIGNED, number),
 	FIELD(upgrade_slot, FIELD_UNSIGNED, deaths),
 	FIELD(upgrade_slot, FIELD_BOOL, crashed),
@@ -78,10 +85,12 @@ static const struct field slot_fields[] = {
 static const struct field child_fields[] = {
 	FIELD(upgrade_child, FIELD_U64, serial),
 	FIELD(upgrade_child, FIELD_UNSIGNED, generation),
+	FIELD(upgrade_child, FIELD_UNSIGNED, role),
 	FIELD(upgrade_child, FIELD_UNSIGNED, slot),
 	FIELD(upgrade_child, FIELD_UNSIGNED, state),
 	FIELD(upgrade_child, FIELD_INT, pid),
 	FIELD(upgrade_child, FIELD_INT, channel_fd),
+	FIELD(upgrade_child, FIELD_INT, in_hand_fd),
 	FIELD(upgrade_child, FIELD_TEXT, owner),
 	FIELD(upgrade_child, FIELD_UNSIGNED, owed),
 	FIELD(upgrade_child, FIELD_UNSIGNED, sequence_out),
@@ -109,6 +118,16 @@ static const struct field client_fields[] = {
 static const struct field orphan_fields[] = {
 	FIELD(upgrade_orphan, FIELD_TEXT, owner),
 	FIELD(upgrade_orphan, FIELD_TEXT, how),
+	FIELD(upgrade_orphan, FIELD_TEXT, crashed_on),
+	{ .key = NULL },
+};
+
+static const struct field listener_fields[] = {
+	FIELD(upgrade_listener, FIELD_INT, fd),
+	FIELD(upgrade_listener, FIELD_TEXT, text),
+	FIELD(upgrade_listener, FIELD_U64, device),
+	FIELD(upgrade_listener, FIELD_U64, inode),
+	FIELD(upgrade_listener, FIELD_BOOL, lent),
 	{ .key = NULL },
 };
 
@@ -130,6 +149,7 @@ static const struct kind kinds[] = {
 	KIND(child, upgrade_child, children, child_count),
 	KIND(client, upgrade_client, clients, client_count),
 	KIND(orphan, upgrade_orphan, orphans, orphan_count),
+	KIND(listener, upgrade_listener, listeners, listener_count),
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -358,5 +378,6 @@ void upgrade_state_finish(struct upgrade_state *state)
 	free(state->children);
 	free(state->clients);
 	free(state->orphans);
+	free(state->listeners);
 	*state = (struct upgrade_state){ .child_count = 0 };
 }

@@ -8,6 +8,7 @@
  *      child serial=17 generation=3 pid=814 channel_fd=20 ...
  *      client fd=25 wait=2
  *      orphan owner=... how="killed by signal 9"
+ *      listener fd=26 text=127.0.0.1:7777 ...
  *      end lines=8 sum=1f0c...
  *
  * Records and keys that a reader does not know are skipped, keys that it misses are zero; so a newer
@@ -23,14 +24,15 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "ipc/heritage.h"
+#include "ipc/in_hand.h"
 #include "ipc/report.h"
 #include "master/roster.h"
 
 enum {
 	UPGRADE_STATE_VERSION = 1,      /* what we write */
 	UPGRADE_STATE_READER = 1,       /* who reads it must know at least this version */
-	LIMIT_UPGRADE_STATE_BYTES = 8 << 20,
-	LIMIT_UPGRADE_RECORDS = 16384,
+	LIMIT_UPGRADE_STATE_BYTES = 128 << 20,  /* more than 16384 records of the longest texts */
+	LIMIT_UPGRADE_RECORDS = 16384,          /* of a kind */
 	UPGRADE_TEXT_BYTES = 1024,
 };
 
@@ -39,7 +41,9 @@ struct upgrade_daemon {
 	char program[UPGRADE_TEXT_BYTES];
 	int program_fd;                 /* the program that wrote this; where to go back to */
 	int pid_fd, control_fd;         /* -1: none */
+	uint64_t control_device, control_inode;
 	int check_fd, worker_fd;        /* its programs, for when it has to go on; -1: not opened */
+	int api_fd, shim_fd;            /* 0 or -1: it had none */
 	unsigned requests, scale_to;
 	unsigned upgrades, reloads;
 	unsigned last_number;
@@ -53,7 +57,7 @@ struct upgrade_daemon {
 	char reason[UPGRADE_TEXT_BYTES];
 };
 
-struct upgrade_edition { unsigned id; int config_fd, worker_fd, log_fd; };
+struct upgrade_edition { unsigned id; int config_fd, worker_fd, api_fd, shim_fd, log_fd; };
 
 struct upgrade_generation {
 	unsigned number, state, edition;
@@ -62,7 +66,7 @@ struct upgrade_generation {
 };
 
 struct upgrade_slot {
-	unsigned generation, number, deaths;
+	unsigned generation, role, number, deaths;
 	bool crashed;
 	uint64_t child;                 /* its serial; 0: none */
 	double restart_at;              /* 0: none is to be started */
@@ -70,8 +74,9 @@ struct upgrade_slot {
 
 struct upgrade_child {
 	uint64_t serial;
-	unsigned generation, slot, state;
+	unsigned generation, role, slot, state;
 	int pid, channel_fd;            /* channel_fd -1: it closed it */
+	int in_hand_fd;                 /* 0 or -1: none */
 	char owner[HERITAGE_OWNER_BYTES];
 	unsigned owed, sequence_out, sequence_in, nonsense, wait;
 	int64_t drain_ms;
@@ -81,7 +86,8 @@ struct upgrade_child {
 };
 
 struct upgrade_client { int fd; unsigned wait; };
-struct upgrade_orphan { char owner[REPORT_NAME_BYTES], how[REPORT_TEXT_BYTES]; };
+struct upgrade_listener { int fd; char text[UPGRADE_TEXT_BYTES]; uint64_t device, inode; bool lent; };
+struct upgrade_orphan { char owner[REPORT_NAME_BYTES], how[REPORT_TEXT_BYTES], crashed_on[IN_HAND_KEY_BYTES]; };
 
 struct upgrade_state {
 	struct upgrade_daemon daemon;
@@ -91,7 +97,8 @@ struct upgrade_state {
 	struct upgrade_child *children;
 	struct upgrade_client *clients;
 	struct upgrade_orphan *orphans;
-	size_t edition_count, generation_count, slot_count, child_count, client_count, orphan_count;
+	struct upgrade_listener *listeners;
+	size_t edition_count, generation_count, slot_count, child_count, client_count, orphan_count, listener_count;
 };
 
 void upgrade_state_encode(const struct upgrade_state *state, struct buf *out);

@@ -73,7 +73,8 @@ void watchdog_start(struct watchdog *watchdog, struct master *master)
 	ev_init(&watchdog->manager, on_manager);
 	if (half_s <= 0)
 		return;
-	ev_timer_set(&watchdog->manager, half_s, half_s);
+	/* At once the first time: an upgrade's exec may have used up most of the manager's patience. */
+	ev_timer_set(&watchdog->manager, 0., half_s);
 	ev_timer_start(master->loop, &watchdog->manager);
 }
 

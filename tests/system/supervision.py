@@ -27,6 +27,7 @@ supervisor:
   restart_delay: {restart_delay}
 {supervisor}
 log: {{ to: {log_to}, level: debug }}
+{api}
 store: sqlite://{run}/gantry.db
 env_file: {run}/env
 aws: {{ region: us-east-1 }}
@@ -39,6 +40,7 @@ deployers:
 DEFAULTS = {
     "workers": 2, "ready_timeout": "10s", "drain_timeout": "10s", "watchdog": "30s", "probation": "30s",
     "old_generations": 2, "restart_delay": "50ms", "supervisor": "", "log_to": "{run}/gantryd.log",
+    "api": "",
 }
 
 
@@ -126,6 +128,7 @@ class Master:
         self.environment = {}
         self.programs.mkdir()
         (self.programs / "gantry-worker").symlink_to(FAKES / "fake_worker")
+        (self.programs / "gantry-api").symlink_to(FAKES / "fake_worker")
         (self.programs / "gantry-check").symlink_to(BUILDDIR / "gantry-check")
         self.configure()
 
@@ -258,10 +261,10 @@ class Master:
     def generation(self):
         return int(self.status().one("daemon")["generation"])
 
-    def states(self, generation=None):
+    def states(self, generation=None, role="worker"):
         """State by pid."""
         return {int(w["pid"]): w["state"] for w in self.status().all("worker")
-                if generation is None or int(w["generation"]) == generation}
+                if w["role"] == role and (generation is None or int(w["generation"]) == generation)}
 
     def settle(self, generation, workers=2):
         """Waits until this generation alone is there and active."""

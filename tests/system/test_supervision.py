@@ -2,11 +2,15 @@
 """The master's promises: a truthful start, a tidy end, each signal in each phase, dead and hung
 workers replaced, and nothing left behind."""
 
+import ctypes
+import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -14,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import wait_until
+from harness import BUILDDIR, wait_until
 from supervision import GANTRYD, Client, Master, alive
 
 NOBODY = 65534
@@ -82,7 +86,7 @@ def test_worker_gets_its_descriptors_and_nothing_of_the_service_manager(master):
     master.listen_for_notifications()
     master.start()
     for _, _, _, what in master.events_of(1, "descriptors"):
-        assert what == "descriptors 0 1 2 4 5 6"
+        assert what == "descriptors 0 1 2 4 5 6 7"
     assert master.events_of(1, "sees") == []
 
 
@@ -112,6 +116,19 @@ def test_daemon_may_be_started_without_standard_descriptors(master):
     assert master.ask("reload wait=1").status == 0
     assert master.ask("stop wait=1").status == 0
     master.wait_exit()
+
+
+def test_standard_descriptors_that_are_closed_become_nobodys(master):
+    """Else the first files that are opened get their numbers, and what is printed goes into them."""
+    master.process = subprocess.Popen(["sh", "-c", 'exec "$0" -f -c "$1" <&- >&- 2>&-', str(master.gantryd),
+                                       str(master.file)], env=master.env(), stdout=subprocess.PIPE, text=True)
+    master.pid = master.process.pid
+    master.wait_log("ready: generation 1")
+    for request, generation in (("reload", 2), ("upgrade", 3)):
+        assert [os.readlink(f"/proc/{master.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
+        assert master.ask(request).status == 0
+        master.settle(generation)
+    assert [os.readlink(f"/proc/{master.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
 
 
 @pytest.mark.parametrize("workers_do, settings, why", [
@@ -194,6 +211,37 @@ def test_of_two_simultaneous_starts_one_wins(master):
         master.pid = int(master.pid_file.read_text())
         assert master.ask("quit wait=1").status == 0
         wait_until("it has ended", lambda: not alive(master.pid))
+
+
+IN_CLOSE_WRITE, IN_DELETE = 0x8, 0x200
+
+
+class Watch:
+    """What happens in a directory, in order (inotify(7))."""
+
+    def __init__(self, directory):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+        assert libc.inotify_add_watch(self.fd, str(directory).encode(), IN_CLOSE_WRITE | IN_DELETE) >= 0
+
+    def events(self):
+        data, found = os.read(self.fd, 1 << 16), []
+        os.close(self.fd)
+        while data:
+            _, mask, _, length = struct.unpack("iIII", data[:16])
+            found.append((mask, data[16:16 + length].rstrip(b"\0").decode()))
+            data = data[16 + length:]
+        return found
+
+
+def test_control_socket_is_removed_while_the_pid_file_is_still_locked(master):
+    """Else it could be the next daemon's, which takes the lock and binds the same name."""
+    master.start()
+    watch = Watch(master.directory)
+    assert master.ask("stop wait=1").status == 0
+    assert master.wait_exit() == 0
+    events = watch.events()
+    assert events.index((IN_DELETE, "control.sock")) < events.index((IN_CLOSE_WRITE, "gantryd.pid"))
 
 
 def test_pid_file_left_behind_means_nothing(master):
@@ -378,6 +426,39 @@ def test_silent_worker_is_aborted_and_replaced(master):
     master.wait_event(1, "orphans")
 
 
+@pytest.mark.parametrize("workers_do, settings, how", [
+    ("0:busy=deploys/42 0:fault=0.1", {}, "killed by signal 11"),
+    ("0:busy=deploys/42 0:hang", {"watchdog": "2s"}, "killed by signal 6 (was silent for"),
+])
+def test_worker_that_dies_by_its_own_fault_tells_by_what(master, workers_do, settings, how):
+    master.configure(workers_do, probation="0", **settings)
+    master.start()
+    ((faulty, _, _, _),) = [e for e in master.events_of(1, "started") if e[2] == 0][:1]
+    owner = owner_of(master, faulty)
+    master.wait_log(rf'worker {faulty}" msg="died by its own fault while it was busy with deploys/42"')
+    master.wait_event(1, "crashed_on")
+    told = [what for pid, _, _, what in master.event_lines() if owner in what and pid != faulty]
+    assert told[0].startswith(f"orphans {owner} {how}") and told[1] == f"crashed_on {owner} deploys/42"
+
+
+def test_worker_that_was_killed_from_outside_blames_nothing(master):
+    master.configure("busy=deploys/42")
+    master.start()
+    victims = list(master.states())
+    for signo in (signal.SIGKILL, signal.SIGTERM):
+        os.kill(victims.pop(), signo)
+        master.wait_log(f"killed by signal {int(signo)}; next start")
+    master.wait_event(1, "orphans", 2)
+    assert master.count_log("by its own fault") == 0 and master.events_of(1, "crashed_on") == []
+
+
+def test_fault_with_nothing_in_hand_blames_nothing(master):
+    master.configure("0:fault=0.1", probation="0")
+    master.start()
+    master.wait_event(1, "orphans")
+    assert master.count_log("by its own fault") == 0 and master.events_of(1, "crashed_on") == []
+
+
 def test_suspended_master_blames_nobody(master):
     master.configure(watchdog="3s")
     master.start()
@@ -409,6 +490,32 @@ def test_wake_is_passed_to_its_owner_and_to_all_when_that_is_gone(master):
     assert master.ask("reload").status == 0
     master.wait_event(2, "sweep")
     assert len(master.events_of(2, "sweep")) == 1
+
+
+def test_hint_makes_active_workers_adopt_and_all_with_jobs_sweep(master):
+    master.configure("hold", drain_timeout="20s")
+    master.start()
+    assert master.ask("reload").status == 0
+    for generation in (1, 2):
+        assert master.events_of(generation, "adopt|sweep") == []
+    answer = master.ask("hint")
+    assert (answer.status, answer.why) == (0, "")
+    master.wait_event(1, "sweep", 2)
+    master.wait_event(2, "sweep", 2)
+    master.wait_event(2, "adopt", 2)
+    assert master.events_of(1, "adopt") == [], "those that leave take nothing more"
+
+
+def test_storm_of_hints_is_few_words(master):
+    master.start()
+    client = master.client()
+    for _ in range(10):
+        client.ask("\n".join(["hint"] * 100))
+        client.answer()
+    client.ask("hint")
+    client.close()
+    wait_until("the last one is passed on", lambda: len(master.events_of(1, "sweep")) >= 4)
+    assert len(master.events_of(1, "sweep")) <= 100
 
 
 def test_deaf_worker_is_not_waited_for(master):
@@ -452,6 +559,65 @@ def test_control_socket_bounds_its_clients(master):
         assert client.socket.recv(1) == b""
         client.close()
     waiting.close()
+
+
+def test_whoever_sends_on_and_on_gets_one_answer(master):
+    master.start()
+    master.configure("1:never", ready_timeout="2s")
+    client = Client(master.socket).ask("reload wait=1")
+    master.wait_event(2, "started", 2)
+    client.socket.sendall(b"status\n" * 2000)
+    assert "the line is too long" in client.answer().why
+    client.socket.settimeout(30)
+    try:
+        assert client.socket.recv(1) == b"", "another answer came behind the first"
+    except ConnectionResetError:
+        pass    # closed with something of ours unread
+    client.close()
+    master.wait_log("reload rolled back")
+
+
+def lowest_free_descriptor(pid):
+    taken = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    return min(set(range(len(taken) + 1)) - taken)
+
+
+def test_connection_that_cannot_be_accepted_is_tried_again_and_costs_nothing(master):
+    master.start()
+    before = resource.prlimit(master.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(master.pid, resource.RLIMIT_NOFILE, (lowest_free_descriptor(master.pid), before[1]))
+    client = Client(master.socket).ask("status")
+    master.wait_log("control socket: Too many open files; tried again in 1 s", count=2)
+    assert master.count_log("Too many open files") <= 20
+    resource.prlimit(master.pid, resource.RLIMIT_NOFILE, before)
+    assert client.answer().status == 0
+    client.close()
+
+
+def test_status_has_one_line_for_a_queue_however_many_workers_receive(master):
+    master.configure("queues=40", workers=6, watchdog="3s")
+    master.start()
+
+    def look():
+        queues = master.status().all("queue")
+        return queues if len(queues) == 40 and all(q["workers"] == "6" for q in queues) else None
+
+    queues = wait_until("all have reported", look)
+    assert [q["name"] for q in queues] == [f"queue-{i}" for i in range(40)]
+    assert {(q["generation"], q["held"], q["last_receive_age_ms"]) for q in queues} == {("1", "0", "-1")}
+
+
+def test_long_reason_can_be_asked_for(master):
+    master.start()
+    good = master.file.read_text()
+    names = "".join(f"  queue{i:03}: {{ type: sqs, url: 'http://h' }}\n" for i in range(100))
+    master.file.write_text(good.replace("queues:\n", "queues:\n" + names))
+    answer = master.ask("reload")
+    assert answer.status == 1 and len(answer.why) > 4096
+    master.file.write_text(good)
+    shown = subprocess.run([BUILDDIR / "gantryctl", "--json", "-c", master.file, "status"], env=master.env(),
+                           capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(shown.stdout)["last_reload"]["reason"] == answer.why
 
 
 def test_control_socket_is_for_root_and_its_own_user(master):
@@ -517,6 +683,23 @@ def test_service_managers_watchdog_is_fed(master):
     master.start()
     for _ in range(3):
         master.wait_notification("^WATCHDOG=1$")
+
+
+def test_service_manager_that_is_behind_is_told_again(master):
+    master.listen_for_notifications()
+    filler = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    filler.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            filler.sendto(b"FILLER=1", master.environment["NOTIFY_SOCKET"])
+    filler.close()
+    master.start()
+    master.wait_log("the service manager does not read what it is told; trying again")
+    ready, before = master.wait_notification("^READY=1$")
+    assert "STATUS=generation 1, 2 workers" in ready and "FILLER=1" in before
+    master.ask("reload")
+    master.wait_notification("^RELOADING=1$")
+    assert "STATUS=generation 2" in master.wait_notification("^READY=1$")[0]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -592,7 +775,6 @@ def test_as_pid_1_it_reaps_the_orphans_of_others(master):
 
 def test_descriptor_limit_is_raised(master):
     def lower():
-        import resource
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, soft), hard))
 

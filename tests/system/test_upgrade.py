@@ -4,6 +4,7 @@ nothing."""
 
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -166,6 +167,45 @@ def test_program_whose_workers_are_missing_is_not_tried(master):
     assert answer.status == 1 and "gantry-worker: No such file" in answer.why
 
 
+def test_program_that_hangs_is_ended_and_a_start_is_possible_at_once(master):
+    master.start()
+    workers = list(master.states())
+    replace(master, FAKES / "gantryd_hanging")
+    master.client().ask("upgrade")
+    master.wait_log("takes over")
+    # Nothing but the alarm that the old program has set can end it: it hears no signal.
+    master.signal(signal.SIGTERM)
+    assert master.wait_exit(timeout=40) == -signal.SIGALRM
+    wait_until("the workers have left", lambda: not any(alive(pid) for pid in workers))
+    assert len(master.events_of(1, "orphaned")) == 2
+    replace(master, GANTRYD)
+    master.process.stdout.close()
+    assert master.daemon().returncode == 0
+
+
+def test_service_managers_watchdog_is_fed_right_after_the_take_over(master):
+    master.listen_for_notifications()
+    master.environment["WATCHDOG_USEC"] = str(600 * 1000000)
+    master.start()
+    assert master.ask("upgrade").status == 0
+    master.wait_notification("^READY=1$")
+    # Every five minutes otherwise; the first one was the start's.
+    fed = [master.notify.recv(4096).decode() for _ in range(3)]
+    assert "WATCHDOG=1" in fed, fed
+
+
+def test_what_a_worker_had_in_hand_is_known_after_a_take_over(master):
+    master.configure("0:busy=deploys/7", probation="0")
+    master.start()
+    ((busy, _, _, _),) = [e for e in master.events_of(1, "started") if e[2] == 0]
+    master.configure("1:never", ready_timeout="1s")
+    assert master.ask("upgrade").status == 1, "the workers are those that were there before"
+    assert master.count_log("upgraded: gantryd") == 1
+    os.kill(busy, signal.SIGABRT)
+    master.wait_log(rf'worker {busy}" msg="died by its own fault while it was busy with deploys/7"')
+    master.wait_event(1, "crashed_on .* deploys/7")
+
+
 def test_requests_that_come_during_an_upgrade_are_not_lost(master):
     master.start()
     client = master.client().ask("upgrade")
@@ -177,7 +217,13 @@ def test_requests_that_come_during_an_upgrade_are_not_lost(master):
     client.close()
     master.wait_log("log opened again")
     master.wait_log("3 workers instead of 2")
-    wait_until("three workers", lambda: list(master.states().values()) == ["active"] * 3)
+
+    def wanted():
+        """Requests that fall into one turn are one; a count lasts until the next reload."""
+        log = master.log_text().rsplit("reload committed: generation 2", 1)[-1]
+        return int(([2] + re.findall(r"(\d+) workers instead of", log))[-1])
+
+    wait_until("as many workers as were asked for", lambda: list(master.states().values()) == ["active"] * wanted())
 
 
 def test_reload_upgrade_and_stop_in_any_order_end_in_a_stop(master):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_worker.c - a gantry-worker without any work, for tests of the master.
+/* fake_worker.c - a gantry-worker without any work, or a gantry-api without HTTP, for tests of the master.
  *
  * It speaks the report protocol and does what FAKE_WORKER in its environment says: words separated by
- * blanks, for all slots or, after "N:", for one.
+ * blanks, for all workers or, after "N:", for the one in that slot; after "api:" for the API.
  *
  *      never           says hello and never gets ready
  *      slow=SECONDS    gets ready after that long
@@ -18,6 +18,11 @@
  *      babble          speaks what only the master may
  *      deaf            leaves its channel unread
  *      wake=OWNER      after GO, wakes that owner
+ *      hint            after GO, says that the store has changed
+ *      queues=N        reports numbers of so many queues
+ *      busy=KEY        after GO, has that in hand
+ *      fault=SECONDS   that long after GO, dies by SIGSEGV
+ *      linger=SECONDS  answers a connection only after that long
  *
  * Each step is a line in the file that FAKE_LOG names: "pid generation slot what". */
 #include <errno.h>
@@ -34,18 +39,22 @@
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "conf/conf_canonical.h"
+#include "fake_api.h"
 #include "ipc/heritage.h"
+#include "ipc/in_hand.h"
 #include "ipc/report.h"
 
 struct fake {
 	struct heritage heritage;
+	struct fake_api api;
+	struct in_hand *in_hand;
 	uint32_t sequence;
 	int log_fd;                     /* of FAKE_LOG */
-	double crash_at;                /* monotonic; 0: not */
+	double crash_at, fault_at;      /* monotonic; 0: not */
 	double leave_at;
 	double ready_at;
 	double beat_at;
-	bool active, hung;
+	bool active, hung, draining;
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -64,22 +73,32 @@ static void note(const struct fake *fake, const char *fmt, ...)
 		_exit(99);
 }
 
-/* The word for this slot, copied into value without its "word="; false when it is not there. */
+/* What is behind the prefix of a word for us; NULL when it is for another. */
+static const char *for_us(const struct fake *fake, const char *word)
+{
+	bool api = fake->heritage.role == ROLE_API;
+
+	if (strncmp(word, "api:", 4) == 0)
+		return api ? word + 4 : NULL;
+	if (api)
+		return NULL;
+	if (word[0] >= '0' && word[0] <= '9' && word[1] == ':')
+		return (unsigned)(word[0] - '0') == fake->heritage.slot ? word + 2 : NULL;
+	return word;
+}
+
+/* The word for this child, copied into value without its "word="; false when it is not there. */
 static bool told(const struct fake *fake, const char *word, char value[256])
 {
 	const char *text = getenv("FAKE_WORKER");
 	char copy[1024], *save = NULL;
 
 	snprintf(copy, sizeof(copy), "%s", text != NULL ? text : "");
-	for (char *at = strtok_r(copy, " ", &save); at != NULL; at = strtok_r(NULL, " ", &save)) {
+	for (char *each = strtok_r(copy, " ", &save); each != NULL; each = strtok_r(NULL, " ", &save)) {
+		const char *at = for_us(fake, each);
 		size_t length = strlen(word);
 
-		if (at[0] >= '0' && at[0] <= '9' && at[1] == ':') {
-			if ((unsigned)(at[0] - '0') != fake->heritage.slot)
-				continue;
-			at += 2;
-		}
-		if (strncmp(at, word, length) != 0 || (at[length] != '\0' && at[length] != '='))
+		if (at == NULL || strncmp(at, word, length) != 0 || (at[length] != '\0' && at[length] != '='))
 			continue;
 		if (value != NULL)
 			snprintf(value, 256, "%s", at[length] == '=' ? at + length + 1 : "");
@@ -121,6 +140,12 @@ static void go(struct fake *fake)
 		leave(fake, atoi(value));
 	if (told(fake, "crash", value))
 		fake->crash_at = clock_monotonic_s() + atof(value);
+	if (told(fake, "busy", value))
+		in_hand_take(fake->in_hand, value);
+	if (told(fake, "fault", value))
+		fake->fault_at = clock_monotonic_s() + atof(value);
+	if (told(fake, "hint", NULL))
+		say(fake, REPORT_HINT, "", "");
 	if (told(fake, "hang", NULL))
 		fake->hung = true;
 	if (told(fake, "wake", value))
@@ -133,7 +158,9 @@ static void drain(struct fake *fake)
 {
 	char value[256];
 
-	if (told(fake, "hold", NULL) || told(fake, "stubborn", NULL))
+	fake->draining = true;
+	fake_api_drain(&fake->api);
+	if (told(fake, "hold", NULL) || told(fake, "stubborn", NULL) || fake->api.connection_count > 0)
 		return;
 	say(fake, REPORT_EMPTY, "", "");
 	if (told(fake, "receiving", value))
@@ -198,55 +225,99 @@ static void read_channel(struct fake *fake)
 	}
 }
 
+static void say_queues(struct fake *fake)
+{
+	char value[256], name[64];
+
+	if (fake->heritage.role != ROLE_WORKER)
+		return;
+	if (!told(fake, "queues", value)) {
+		say(fake, REPORT_QUEUE, "deploys", "");
+		return;
+	}
+	for (int i = 0; i < atoi(value); i++) {
+		snprintf(name, sizeof(name), "queue-%d", i);
+		say(fake, REPORT_QUEUE, name, "");
+	}
+}
+
 static void beat(struct fake *fake, double now)
 {
 	if (now < fake->beat_at || fake->heritage.heartbeat_ms == 0)
 		return;
 	say(fake, REPORT_ALIVE, "", "");
-	say(fake, REPORT_QUEUE, "deploys", "");
+	say_queues(fake);
 	fake->beat_at = now + (double)fake->heritage.heartbeat_ms / 1000;
+}
+
+static void sooner(double *until, double at)
+{
+	if (at > 0 && at < *until)
+		*until = at;
 }
 
 static int next_ms(const struct fake *fake, double now)
 {
 	double until = now + 60;
 
-	if (fake->heritage.heartbeat_ms != 0 && fake->beat_at < until)
-		until = fake->beat_at;
-	if (fake->crash_at > 0 && fake->crash_at < until)
-		until = fake->crash_at;
-	if (fake->leave_at > 0 && fake->leave_at < until)
-		until = fake->leave_at;
-	if (fake->ready_at > 0 && fake->ready_at < until)
-		until = fake->ready_at;
+	if (fake->heritage.heartbeat_ms != 0)
+		sooner(&until, fake->beat_at);
+	sooner(&until, fake->crash_at);
+	sooner(&until, fake->fault_at);
+	sooner(&until, fake->leave_at);
+	sooner(&until, fake->ready_at);
+	sooner(&until, fake_api_next(&fake->api));
 	return until <= now ? 0 : (int)((until - now) * 1000) + 1;
+}
+
+/* What is due. */
+static void act(struct fake *fake, double now)
+{
+	if (fake->crash_at > 0 && now >= fake->crash_at) {
+		note(fake, "crashes");
+		raise(SIGKILL);
+	}
+	if (fake->fault_at > 0 && now >= fake->fault_at) {
+		note(fake, "faults");
+		/* A sanitizer would make an exit of it. */
+		signal(SIGSEGV, SIG_DFL);
+		raise(SIGSEGV);
+	}
+	if (fake->leave_at > 0 && now >= fake->leave_at)
+		leave(fake, 0);
+	if (fake->ready_at > 0 && now >= fake->ready_at) {
+		say(fake, REPORT_READY, "", "");
+		fake->ready_at = 0;
+	}
+	fake_api_answer(&fake->api, now);
+	if (fake->heritage.role == ROLE_API && fake->draining && fake->api.connection_count == 0 &&
+	    !told(fake, "stubborn", NULL) && !told(fake, "hold", NULL))
+		leave(fake, 0);
+	beat(fake, now);
 }
 
 static void run(struct fake *fake)
 {
-	struct pollfd channel = { .fd = fake->heritage.channel_fd, .events = POLLIN };
 	bool deaf = told(fake, "deaf", NULL);
+	char value[256] = "0";
 
+	told(fake, "linger", value);
 	for (;;) {
+		struct pollfd polls[FAKE_POLLS] = { { .fd = fake->heritage.channel_fd, .events = POLLIN } };
 		double now = clock_monotonic_s();
+		size_t count;
 
 		if (fake->hung) {
 			pause();
 			continue;
 		}
-		if (fake->crash_at > 0 && now >= fake->crash_at) {
-			note(fake, "crashes");
-			raise(SIGKILL);
-		}
-		if (fake->leave_at > 0 && now >= fake->leave_at)
-			leave(fake, 0);
-		if (fake->ready_at > 0 && now >= fake->ready_at) {
-			say(fake, REPORT_READY, "", "");
-			fake->ready_at = 0;
-		}
-		beat(fake, now);
-		poll(&channel, deaf ? 0 : 1, next_ms(fake, now));
-		if (!deaf && channel.revents != 0)
+		act(fake, now);
+		count = fake->active ? fake_api_polls(&fake->api, polls + 1) : 0;
+		poll(deaf ? polls + 1 : polls, deaf ? count : count + 1, next_ms(fake, now));
+		/* One line for each would be many in a storm. */
+		if (fake_api_accept(&fake->api, polls + 1, count, clock_monotonic_s(), atof(value)) > 0 && atof(value) >= 1)
+			note(fake, "accepts");
+		if (!deaf && polls[0].revents != 0)
 			read_channel(fake);
 	}
 }
@@ -277,8 +348,8 @@ static void start(struct fake *fake)
 {
 	char value[256];
 
-	note(fake, "started first=%u slots=%u owner=%s", fake->heritage.first, fake->heritage.slots,
-		fake->heritage.owner);
+	note(fake, "started first=%u slots=%u role=%s owner=%s", fake->heritage.first, fake->heritage.slots,
+		role_name((enum role)fake->heritage.role), fake->heritage.owner);
 	note_descriptors(fake);
 	if (getenv("NOTIFY_SOCKET") != NULL)
 		note(fake, "sees NOTIFY_SOCKET");
@@ -317,6 +388,9 @@ int main(void)
 		fprintf(stderr, "fake worker: %s\n", err.text);
 		return 1;
 	}
+	fake_api_init(&fake.api, &fake.heritage);
+	if (fake.heritage.in_hand_fd >= 0)
+		fake.in_hand = in_hand_map(fake.heritage.in_hand_fd, &err);
 	if (log != NULL)
 		fake.log_fd = open(log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
 	start(&fake);

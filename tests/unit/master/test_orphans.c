@@ -24,8 +24,8 @@ static void test_kept_in_order_and_cut_to_size(void **state)
 	list_init(&orphans);
 	memset(long_how, 'x', sizeof(long_how) - 1);
 	long_how[sizeof(long_how) - 1] = '\0';
-	orphans_add(&orphans, "one", long_how);
-	orphans_add(&orphans, "two", "killed by signal 9");
+	orphans_add(&orphans, "one", long_how, "deploys/12");
+	orphans_add(&orphans, "two", "killed by signal 9", "");
 	first = list_first(&orphans, struct orphan, link);
 	assert_string_equal(first->owner, "one");
 	assert_int_equal(strlen(first->how), REPORT_TEXT_BYTES - 1);
@@ -42,15 +42,15 @@ static void test_those_told_lately_are_handed_on(void **state)
 	(void)state;
 	list_init(&waiting);
 	list_init(&told);
-	orphans_add(&told, "long ago", "");
-	orphans_add(&told, "lately", "");
+	orphans_add(&told, "long ago", "", "");
+	orphans_add(&told, "lately", "", "");
 	list_each(orphan, &told, link) {
 		orphan->told_at = at;
 		at += 20;
 	}
 	orphans_forget_before(&told, 20);
 	assert_int_equal(count(&told), 1);
-	orphans_add(&waiting, "new", "");
+	orphans_add(&waiting, "new", "", "");
 	orphans_hand_on(&waiting, &told);
 	assert_true(list_empty(&told));
 	assert_int_equal(count(&waiting), 2);

@@ -14,6 +14,7 @@ static void fill(struct upgrade_state *state)
 	struct upgrade_child *child;
 	struct upgrade_client *client;
 	struct upgrade_orphan *orphan;
+	struct upgrade_listener *listener;
 
 	*state = (struct upgrade_state){
 		.daemon = {
@@ -34,15 +35,20 @@ static void fill(struct upgrade_state *state)
 	slot = upgrade_state_add(&state->slots, &state->slot_count, sizeof(*slot));
 	*slot = (struct upgrade_slot){ .generation = 18, .number = 0, .deaths = 4, .crashed = true, .restart_at = 101.25 };
 	child = upgrade_state_add(&state->children, &state->child_count, sizeof(*child));
-	*child = (struct upgrade_child){ .serial = 77, .generation = 18, .slot = 1, .state = 3, .pid = 4711,
-		.channel_fd = -1, .owner = "host/0123abcd/812/19a/77", .owed = 0x400, .sequence_out = 5, .sequence_in = 6,
-		.nonsense = 1, .wait = 2, .drain_ms = 30000, .wait_until = 130, .started_at = 90, .active_at = 91,
-		.drain_at = 92, .killed = true, .aborted = true, .empty = true, .reason = "was silent for 30s" };
+	*child = (struct upgrade_child){ .serial = 77, .generation = 18, .role = ROLE_API, .slot = 1, .state = 3,
+		.pid = 4711, .channel_fd = -1, .in_hand_fd = 32, .owner = "host/0123abcd/812/19a/77", .owed = 0x400,
+		.sequence_out = 5, .sequence_in = 6, .nonsense = 1, .wait = 2, .drain_ms = 30000, .wait_until = 130,
+		.started_at = 90, .active_at = 91, .drain_at = 92, .killed = true, .aborted = true, .empty = true,
+		.reason = "was silent for 30s" };
 	client = upgrade_state_add(&state->clients, &state->client_count, sizeof(*client));
 	*client = (struct upgrade_client){ .fd = 30, .wait = 3 };
 	orphan = upgrade_state_add(&state->orphans, &state->orphan_count, sizeof(*orphan));
 	snprintf(orphan->owner, sizeof(orphan->owner), "host/0123abcd/812/19a/76");
-	snprintf(orphan->how, sizeof(orphan->how), "killed by signal 9");
+	snprintf(orphan->how, sizeof(orphan->how), "killed by signal 11");
+	snprintf(orphan->crashed_on, sizeof(orphan->crashed_on), "deploys/4 2");
+	listener = upgrade_state_add(&state->listeners, &state->listener_count, sizeof(*listener));
+	*listener = (struct upgrade_listener){ .fd = 40, .text = "unix:/run/api.sock", .device = 1ull << 40,
+		.inode = 77, .lent = true };
 }
 
 static char *encode(const struct upgrade_state *state, size_t *size)
@@ -77,13 +83,49 @@ static void test_round_trip(void **unused)
 	assert_string_equal(after.children[0].owner, before.children[0].owner);
 	assert_true(after.children[0].killed && after.children[0].aborted && after.children[0].empty);
 	assert_int_equal(after.clients[0].fd, 30);
-	assert_string_equal(after.orphans[0].how, "killed by signal 9");
+	assert_string_equal(after.orphans[0].how, "killed by signal 11");
+	assert_string_equal(after.orphans[0].crashed_on, "deploys/4 2");
+	assert_int_equal(after.children[0].in_hand_fd, 32);
+	assert_int_equal(after.children[0].role, ROLE_API);
+	assert_int_equal(after.listener_count, 1);
+	assert_string_equal(after.listeners[0].text, "unix:/run/api.sock");
+	assert_int_equal(after.listeners[0].fd, 40);
+	assert_int_equal(after.listeners[0].inode, 77);
+	assert_true(after.listeners[0].lent && after.listeners[0].device == 1ull << 40);
 	again = encode(&after, &again_size);
 	assert_int_equal(again_size, size);
 	assert_memory_equal(again, text, size);
 	assert_int_equal(upgrade_state_program_fd(text, size), 9);
 	free(text);
 	free(again);
+	upgrade_state_finish(&before);
+	upgrade_state_finish(&after);
+}
+
+/* The longest texts there can be, each character of which takes four. */
+static void test_no_text_is_too_long(void **unused)
+{
+	struct upgrade_state before, after;
+	struct upgrade_orphan *orphan;
+	size_t size;
+	char *text;
+
+	(void)unused;
+	fill(&before);
+	orphan = &before.orphans[0];
+	memset(before.daemon.program, 1, sizeof(before.daemon.program) - 1);
+	memset(before.daemon.reason, 1, sizeof(before.daemon.reason) - 1);
+	memset(before.children[0].reason, 1, sizeof(before.children[0].reason) - 1);
+	memset(before.children[0].owner, 1, sizeof(before.children[0].owner) - 1);
+	memset(orphan->owner, 1, sizeof(orphan->owner) - 1);
+	memset(orphan->how, 1, sizeof(orphan->how) - 1);
+	text = encode(&before, &size);
+	assert_true(upgrade_state_decode(&after, text, size, NULL));
+	assert_string_equal(after.daemon.program, before.daemon.program);
+	assert_string_equal(after.daemon.reason, before.daemon.reason);
+	assert_string_equal(after.orphans[0].how, orphan->how);
+	assert_int_equal(upgrade_state_program_fd(text, size), 9);
+	free(text);
 	upgrade_state_finish(&before);
 	upgrade_state_finish(&after);
 }
@@ -189,6 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_no_text_is_too_long),
 		cmocka_unit_test(test_every_cut_is_seen),
 		cmocka_unit_test(test_every_changed_byte_is_seen),
 		cmocka_unit_test(test_versions_and_nonsense),
