@@ -4,7 +4,12 @@
  *
  * Crash and hand-over are one path.  A job is taken up where its record says it was: admitted,
  * intent without a handle, running, finished with its message still there.  Hints make this prompt;
- * the slow tick makes it sure. */
+ * the slow tick makes it sure.
+ *
+ * Adoption is not bounded by max_in_flight: a job whose message is not settled needs a holder for it, and
+ * the one that was granted a key may be any of them, so whoever is left out could stop a whole project.
+ * It goes a batch at a time, the other workers take their share between two batches, and what was
+ * adopted takes the room that new messages would have had. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +17,7 @@
 #include "base/mem.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
+#include "worker/retention.h"
 
 static bool may_adopt(const struct worker *worker)
 {
@@ -20,16 +26,21 @@ static bool may_adopt(const struct worker *worker)
 
 /* -- taking up -------------------------------------------------------------------------------- */
 
-/* What was launched goes on without its deployer: the attempt's request says all about it. */
+/* What was launched goes on without its deployer: the attempt's request says all about it.  One that was
+ * configured as another type since is no better than none. */
 static void stand_in(struct holding *holding)
 {
-	enum job_state state = holding->job->state;
+	const struct job *job = holding->job;
+	const char *request = job->attempt.request;
+	enum conf_deployer_type type = request != NULL ? exec_request_type(request) : CONF_DEPLOYER_ECS;
 
-	if (holding->deployer != NULL || (state != JOB_LAUNCHING && state != JOB_RUNNING && state != JOB_CANCELLING))
+	if (job->state != JOB_LAUNCHING && job->state != JOB_RUNNING && job->state != JOB_CANCELLING)
+		return;
+	if (holding->deployer != NULL && (request == NULL || holding->deployer->conf->type == type))
 		return;
 	log_warn(&holding->log, "its deployer \"%s\" is configured no more; the attempt is followed to its end",
-		holding->job->deployer);
-	holding->deployer = &holding->worker->removed;
+		job->deployer);
+	holding->deployer = type == CONF_DEPLOYER_PROCESS ? &holding->worker->removed_process : &holding->worker->removed;
 }
 
 static void go_on(struct holding *holding)
@@ -47,8 +58,10 @@ static void go_on(struct holding *holding)
 	case JOB_LAUNCHING:
 		launch_resume(holding);
 		break;
-	case JOB_RUNNING:
 	case JOB_CANCELLING:
+		cancel_resume(holding);
+		break;
+	case JOB_RUNNING:
 		holding_enter(holding, HOLDING_RUNNING);
 		holding_count_running(holding, true);
 		watch_begin(holding);
@@ -59,22 +72,37 @@ static void go_on(struct holding *holding)
 	}
 }
 
+static struct queue_message *resume_message(const struct intake *intake, const struct job_message_ref *ref)
+{
+	if (intake == NULL || intake->is_events || ref->settled || ref->receipt == NULL)
+		return NULL;
+	return queue_resume(intake->queue, ref);
+}
+
 static void take_up(struct worker *worker, struct job *job)
 {
-	struct intake *intake = worker_find_intake(worker, job->queue);
-	struct queue_message *message = NULL;
-	struct holding *holding;
+	struct holding *holding = holding_find(worker, job->id);
+	struct queue_message *message;
 
+	/* Retried before we let go of what had ended: that is over, and the job begins anew. */
+	if (holding != NULL && holding->phase == HOLDING_NOTING && !job_state_final(job->state)) {
+		holding_drop(holding);
+		holding = NULL;
+	}
+	/* Given up in the store and back again before we noticed: what we hold goes on, under the newer fence. */
+	if (holding != NULL)
+		holding->job->fence = job->fence;
 	/* Releasing: what the store gave us before our jobs were given up went with them. */
-	if (worker->state >= WORKER_RELEASING || holding_find(worker, job->id) != NULL) {
+	if (holding != NULL || worker->state >= WORKER_RELEASING) {
 		job_destroy(job);
 		return;
 	}
-	if (intake != NULL && !job->message.settled && job->message.receipt != NULL)
-		message = queue_resume(intake->queue, &job->message);
+	message = resume_message(worker_find_intake(worker, job->queue), &job->message);
 	holding = holding_create(worker, job, message);
 	log_info(&holding->log, "adopted while %s", job_state_name(job->state));
+	holding_take(holding);
 	go_on(holding);
+	holding_put(worker);
 }
 
 static void on_adopted(void *arg, struct job **jobs, size_t count, const struct error *err)
@@ -85,7 +113,8 @@ static void on_adopted(void *arg, struct job **jobs, size_t count, const struct 
 	worker->adopting = false;
 	worker->adopt_again = false;
 	if (err != NULL) {
-		log_warn(&worker->log, "no jobs adopted: %s; trying again within %d s", err->text, WORKER_TICK_S);
+		log_warn(&worker->log, "no jobs adopted: %s; trying again within %.0f s", err->text,
+			adopt_tick_s(worker));
 		drain_check(worker);
 		return;
 	}
@@ -142,32 +171,52 @@ static void take_receipt(struct holding *holding, const struct job_message_ref *
 {
 	struct job_message_ref *ref = &holding->job->message;
 
-	if (holding->message == NULL || news->receipt == NULL || strcmp(holding->message->receipt, news->receipt) == 0)
+	if (news->receipt == NULL || news->settled || holding->phase >= HOLDING_NOTING)
+		return;
+	if (holding->message != NULL && strcmp(holding->message->receipt, news->receipt) == 0)
 		return;
 	xreplace(&ref->receipt, news->receipt);
 	ref->hidden_until_ms = news->hidden_until_ms;
-	queue_update(holding->message, news->receipt, news->hidden_until_ms);
+	ref->received_ms = news->received_ms;
+	if (holding->message != NULL) {
+		queue_update(holding->message, news->receipt, news->hidden_until_ms);
+	} else if (holding->phase < HOLDING_SETTLING && !holding->deleting) {
+		holding->message = resume_message(holding->intake, ref);
+		if (holding->message != NULL)
+			holding->message->arg = holding;
+	}
 }
 
+static void take_granted(struct holding *holding, const struct job *news)
+{
+	struct job *job = holding->job;
+
+	job->state = news->state;
+	job->grant = news->grant;
+	job->fence = news->fence;
+	if (job_state_final(news->state))
+		log_info(&holding->log, "%s", news->detail != NULL ? news->detail : job_state_name(news->state));
+	go_on(holding);
+}
+
+/* News of a running job say that its task was heard of, or just a receipt: looking once more is cheap. */
 static void take_news(struct worker *worker, struct job *news)
 {
 	struct holding *holding = holding_find(worker, news->id);
-	struct job *job;
 
 	if (holding == NULL) {
 		take_up(worker, news);
 		return;
 	}
-	job = holding->job;
+	holding_take(holding);
 	take_receipt(holding, &news->message);
-	if (holding->phase == HOLDING_WAITING && news->state != JOB_WAITING) {
-		job->state = news->state;
-		job->grant = news->grant;
-		job->fence = news->fence;
-		if (job_state_final(news->state))
-			log_info(&holding->log, "%s", news->detail != NULL ? news->detail : job_state_name(news->state));
-		go_on(holding);
-	}
+	if (news->state == JOB_CANCELLED || news->state == JOB_CANCELLING)
+		cancel_take_news(holding, news);
+	else if (holding->phase == HOLDING_WAITING && news->state != JOB_WAITING)
+		take_granted(holding, news);
+	else if (holding->phase == HOLDING_RUNNING)
+		exec_hear(holding->deployer->exec, holding->job->attempt.handle, NULL);
+	holding_put(worker);
 	job_destroy(news);
 }
 
@@ -180,10 +229,10 @@ static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void arm_due(struct worker *worker, int64_t next_due_ms)
 {
-	double left_s = (double)(next_due_ms - clock_wall_ms()) / 1000;
+	double left_s = (double)(next_due_ms - clock_steady_ms()) / 1000;
 
 	ev_timer_stop(worker->loop, &worker->due);
-	if (next_due_ms == 0 || left_s > WORKER_TICK_S)
+	if (next_due_ms == 0 || left_s > adopt_tick_s(worker))
 		return;
 	ev_timer_set(&worker->due, left_s > 0.001 ? left_s : 0.001, 0.);
 	ev_timer_start(worker->loop, &worker->due);
@@ -197,7 +246,8 @@ static void on_swept(void *arg, struct job **jobs, size_t count, int64_t next_du
 	worker->sweeping = false;
 	worker->sweep_again = false;
 	if (err != NULL) {
-		log_warn(&worker->log, "no news from the store: %s; asking again within %d s", err->text, WORKER_TICK_S);
+		log_warn(&worker->log, "no news from the store: %s; asking again within %.0f s", err->text,
+			adopt_tick_s(worker));
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -241,15 +291,26 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
+	/* Also before GO: we or the others may need longer to be ready than our lease lasts. */
 	store_renew(worker->store, on_renewed, worker);
+	if (worker->state <= WORKER_PARKED)
+		return;
 	adopt_sweep(worker);
 	adopt_start(worker);
+	events_check(worker);
 	faults_publish(worker->faults);
+	retention_tick(worker);
+}
+
+/* A third of the lease, so that one renewal may fail. */
+double adopt_tick_s(const struct worker *worker)
+{
+	return (double)worker->conf->supervisor.lease_ms / 3000;
 }
 
 void adopt_start_ticking(struct worker *worker)
 {
-	ev_timer_init(&worker->tick, on_tick, WORKER_TICK_S, WORKER_TICK_S);
+	ev_timer_init(&worker->tick, on_tick, adopt_tick_s(worker), adopt_tick_s(worker));
 	ev_init(&worker->due, on_due);
 	ev_timer_start(worker->loop, &worker->tick);
 }

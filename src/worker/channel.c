@@ -8,8 +8,10 @@
 
 #include "base/clock.h"
 #include "base/descriptor.h"
+#include "worker/poison.h"
 #include "worker/worker.h"
 
+enum { READS_A_TURN = 64 };
 static const double NEWS_LINGER_S = 0.5;
 
 static void send_report(struct worker *worker, struct report *report)
@@ -85,6 +87,8 @@ void channel_send_alive(struct worker *worker)
 		.longest_commit_us = (uint32_t)(figures.longest_commit_s * 1e6),
 	};
 	send_report(worker, &report);
+	if (worker->state == WORKER_PARKED)
+		channel_send(worker, REPORT_READY, "", worker->degraded);
 	for (size_t i = 0; worker->state >= WORKER_PARKED && i < worker->conf->queue_count; i++)
 		send_queue(worker, &worker->intakes[i]);
 }
@@ -152,35 +156,52 @@ static void obey(struct worker *worker, const struct report *report, int passed_
 		if (worker->state == WORKER_ACTIVE || worker->state == WORKER_DRAINING)
 			adopt_orphans(worker, report->name, report->text);
 		break;
+	case REPORT_CRASHED_ON:
+		if (worker->state == WORKER_ACTIVE || worker->state == WORKER_DRAINING)
+			poison_note(worker, report->name, report->text);
+		break;
 	default:
 		log_warn(&worker->log, "the master said %s, which is not for workers", report_kind_name(report->kind));
 		break;
 	}
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+/* False when there is no more for now. */
+static bool read_one(struct worker *worker)
 {
-	struct worker *worker = container_of(io, struct worker, channel);
 	struct report report;
 	int passed_fd = -1;
 
-	(void)revents;
-	switch (report_receive(io->fd, &report, &passed_fd)) {
+	switch (report_receive(worker->heritage.channel_fd, &report, &passed_fd)) {
 	case REPORT_READ_ONE:
 		obey(worker, &report, passed_fd);
 		if (passed_fd >= 0 && report.kind != REPORT_REOPEN)
 			close(passed_fd);
-		break;
-	case REPORT_READ_NONE:
-		break;
+		return true;
 	case REPORT_READ_BAD:
 		log_warn(&worker->log, "a report of the master was not understood");
-		break;
+		return true;
 	case REPORT_READ_EOF:
-		ev_io_stop(loop, io);
+		ev_io_stop(worker->loop, &worker->channel);
 		drain_start(worker, worker->heritage.drain_timeout_ms, "the master is gone");
+		return false;
+	case REPORT_READ_NONE:
 		break;
 	}
+	return false;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct worker *worker = container_of(io, struct worker, channel);
+
+	(void)loop;
+	(void)revents;
+	worker->listening = true;
+	for (int i = 0; i < READS_A_TURN && read_one(worker); i++)
+		;
+	worker->listening = false;
+	worker_begin(worker);
 }
 
 static void on_heartbeat(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -112,6 +112,7 @@ void drain_start(struct worker *worker, int64_t deadline_ms, const char *why)
 		ev_init(&worker->deadline, on_deadline);
 		arm_deadline(worker, (double)deadline_ms / 1000);
 		stop_receiving(worker);
+		events_check(worker);
 		settle_flush(worker);
 		drain_check(worker);
 	} else if (worker->state == WORKER_DRAINING) {
@@ -143,9 +144,10 @@ static void collect(struct table_link *link, void *arg)
 	struct holding *holding = container_of(link, struct holding, by_id);
 	struct handover *handover = arg;
 
-	if (holding->phase >= HOLDING_SETTLING || holding->message == NULL)
+	if (holding->phase >= HOLDING_SETTLING || (holding->message == NULL && !holding->deleting))
 		return;
-	refresh_ref(holding);
+	if (holding->message != NULL)
+		refresh_ref(holding);
 	handover->jobs[handover->count++] = holding->job;
 }
 

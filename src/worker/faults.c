@@ -115,7 +115,7 @@ void faults_record(struct faults *faults, const struct store_fault *fault, const
 
 	record->faults = faults;
 	record->fault = (struct store_fault){
-		.at_ms = clock_wall_ms(),
+		.at_ms = clock_steady_ms(),
 		.kind = xstrdup(fault->kind),
 		.job_id = xstrdup(fault->job_id),
 		.project = xstrdup(fault->project),
@@ -140,7 +140,7 @@ static char *compose(const struct store_fault *fault)
 	json_t *doc = json_object();
 	char *text;
 
-	clock_stamp(fault->at_ms, stamp);
+	clock_stamp(clock_steady_to_wall(fault->at_ms), stamp);
 	gethostname(host, sizeof(host) - 1);
 	json_object_set_new(doc, "id", json_integer(fault->id));
 	json_object_set_new(doc, "time", json_at_text(stamp));

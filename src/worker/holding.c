@@ -3,11 +3,15 @@
  * settle.c. */
 #include "worker/holding.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/backoff.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+
+static const double NOTED_WAIT_S = 1;   /* nobody asks why about shorter ones */
 
 static const char *const names[HOLDING_PHASES] = {
 	[HOLDING_WAITING] = "waiting",     [HOLDING_PAUSED] = "paused",       [HOLDING_INTENDING] = "intending",
@@ -24,10 +28,13 @@ const char *holding_phase_name(enum holding_phase phase)
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct holding *holding = container_of(timer, struct holding, timer);
+	struct worker *worker = holding->worker;
 
 	(void)loop;
 	(void)revents;
+	holding_take(holding);
 	holding->retry(holding);
+	holding_put(worker);
 }
 
 struct holding *holding_create(struct worker *worker, struct job *take_job, struct queue_message *message)
@@ -121,6 +128,46 @@ void holding_retry_later(struct holding *holding, void (*retry)(struct holding *
 	ev_timer_stop(holding->worker->loop, &holding->timer);
 	ev_timer_set(&holding->timer, delay_s, 0.);
 	ev_timer_start(holding->worker->loop, &holding->timer);
+}
+
+static void on_wait_noted(void *arg, const struct error *err)
+{
+	struct holding *holding = arg;
+
+	if (!holding_call_end(holding) || err == NULL)
+		return;
+	if (err->kind == ERROR_LOST)
+		holding_store_failed(holding, err, "what it waits for", NULL);
+	else
+		log_debug(&holding->log, "what it waits for was not stored: %s", err->text);
+}
+
+void holding_note_wait(struct holding *holding, const char *fmt, ...)
+{
+	bool timed = ev_is_active(&holding->timer);
+	double left_s = timed ? ev_timer_remaining(holding->worker->loop, &holding->timer) : 0;
+	struct job *job = holding->job;
+	va_list args;
+
+	if (timed && left_s <= NOTED_WAIT_S)
+		return;
+	free(job->waits_for);
+	va_start(args, fmt);
+	job->waits_for = xvasprintf(fmt, args);
+	va_end(args);
+	job->next_try_ms = timed ? clock_steady_ms() + (int64_t)(left_s * 1000) : 0;
+	holding_call_begin(holding);
+	store_note_wait(holding->worker->store, job, on_wait_noted, holding);
+}
+
+void holding_take(struct holding *holding)
+{
+	in_hand_take(holding->worker->in_hand, holding->job->id);
+}
+
+void holding_put(struct worker *worker)
+{
+	in_hand_drop(worker->in_hand);
 }
 
 void holding_call_begin(struct holding *holding)

@@ -40,9 +40,15 @@ struct holding {
 	unsigned failures;              /* tries in a row that failed; sets the backoff */
 	unsigned calls;                 /* store and queue completions outstanding */
 	bool timed_out;                 /* we asked for its stop */
+	bool cancelling;                /* somebody asked for its end; never launched again */
+	bool deleting;                  /* its message is being deleted while the job goes on */
+	bool looking;                   /* a look is under way */
+	bool heard;                     /* its task was heard of before we watch it */
 	bool maybe_launched;            /* an ask under the present token was not answered, as far as we know */
+	double asked_s;                 /* monotonic time of the last answer to an ask; 0: none in this process */
 	bool counted;                   /* in worker.running */
-	struct job_result result;       /* from HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there */
+	struct job_result result;       /* from HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there;
+					 * while HOLDING_INTENDING another attempt: the end of the last */
 };
 
 /* Takes the job (and the message, which may be NULL). */
@@ -63,12 +69,32 @@ bool holding_call_end(struct holding *holding);
 /* A store write failed: LOST drops the holding, anything else repeats retry later. */
 void holding_store_failed(struct holding *holding, const struct error *err, const char *what,
 	void (*retry)(struct holding *));
+/* Has the store say, for people, what it waits for: until its timer fires (a short time is not worth it), or
+ * without one for something whose time is not known. */
+void holding_note_wait(struct holding *holding, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Launched and not ended: for the figures. */
 void holding_count_running(struct holding *holding, bool running);
+/* Brackets around what is done with it in one go: should that crash us, the others know what it was. */
+void holding_take(struct holding *holding);
+void holding_put(struct worker *worker);
 
 /* launch.c: a granted job, towards a running task.  Also continues a stored intent. */
 void launch_begin(struct holding *holding);
 void launch_resume(struct holding *holding);
+/* Ends it as failed. */
+void launch_fail(struct holding *holding, const char *reason, const char *text);
+/* It was asked for and is not to run: finds out whether it does. */
+void launch_find(struct holding *holding);
+
+/* cancel.c: a job whose end somebody asked for. */
+/* The store says so of a job of ours. */
+void cancel_take_news(struct holding *holding, const struct job *news);
+/* Adopted in that state. */
+void cancel_resume(struct holding *holding);
+/* Asks for the stop of what runs. */
+void cancel_stop(struct holding *holding);
+/* Nothing of it runs, or not any more. */
+void cancel_end(struct holding *holding);
 
 /* watch.c: a running task, towards its end. */
 void watch_begin(struct holding *holding);
@@ -77,6 +103,8 @@ void watch_begin(struct holding *holding);
 void settle_begin(struct holding *holding, const struct job_result *result);
 /* The result is stored already; only the message is left. */
 void settle_message(struct holding *holding);
+/* Deletes the message while the job goes on: the store alone has it from then on. */
+void settle_early(struct holding *holding);
 /* Tells the store of all messages that are gone, now. */
 void settle_flush(struct worker *worker);
 void settle_init(struct worker *worker);

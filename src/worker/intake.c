@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intake.c - a received batch, towards admitted jobs.
  *
- * The whole batch is understood, admitted in one transaction and only then acted on.  A message
- * that cannot be understood is recorded with its body before it is settled, or left to the redrive
- * policy.  The later ones of its group run all the same: it deploys nothing, so nothing is out of
- * order, and giving them back with it would use up their receives until they were dead letters too. */
+ * The whole batch is understood, admitted in one transaction and only then acted on.  What is no job,
+ * or has crashed workers before, is refusal.c's. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +15,10 @@
 #include "job/template.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
+#include "worker/poison.h"
+#include "worker/refusal.h"
 
-enum { ADMIT_RETRY_MAX_S = 10, LIMIT_FAULT_BODY_BYTES = 64 << 10 };
+enum { ADMIT_RETRY_MAX_S = 10 };
 
 /* A received batch on its way into the store. */
 struct batch {
@@ -30,13 +30,6 @@ struct batch {
 	struct store_admission *admissions;
 };
 
-/* A message that is settled once its fault is recorded. */
-struct refusal {
-	struct list link;               /* intake.refusals */
-	struct intake *intake;
-	struct queue_message *message;
-};
-
 static void admit(struct batch *batch);
 static void batch_destroy(struct batch *batch);
 
@@ -44,15 +37,10 @@ void intake_init(struct intake *intake, struct worker *worker, const struct conf
 {
 	intake->worker = worker;
 	intake->conf = conf;
+	intake->is_events = worker->conf->ecs.events != NULL && strcmp(worker->conf->ecs.events, conf->name) == 0;
 	log_init(&intake->log, &worker->log, "queue %s", conf->name);
 	list_init(&intake->batches);
 	list_init(&intake->refusals);
-}
-
-static void refusal_destroy(struct refusal *refusal)
-{
-	list_remove(&refusal->link);
-	free(refusal);
 }
 
 void intake_finish(struct intake *intake)
@@ -61,8 +49,7 @@ void intake_finish(struct intake *intake)
 		return;
 	while (!list_empty(&intake->batches))
 		batch_destroy(list_first(&intake->batches, struct batch, link));
-	while (!list_empty(&intake->refusals))
-		refusal_destroy(list_first(&intake->refusals, struct refusal, link));
+	refusals_finish(intake);
 }
 
 void intake_update_room(struct intake *intake)
@@ -150,60 +137,6 @@ static struct job *understand(struct intake *intake, const struct queue_message 
 	if (job != NULL)
 		fill_message_ref(job, message);
 	return job;
-}
-
-/* -- refusing --------------------------------------------------------------------------------- */
-
-static void on_refusal_settled(void *arg, const struct error *err)
-{
-	struct intake *intake = arg;
-
-	if (err != NULL)
-		log_warn(&intake->log, "a message that was not understood could not be settled: %s", err->text);
-	intake->admitting--;
-	intake_update_room(intake);
-	drain_check(intake->worker);
-}
-
-static void on_refusal_recorded(void *arg)
-{
-	struct refusal *refusal = arg;
-	struct intake *intake = refusal->intake;
-	enum queue_verdict verdict = intake->conf->malformed == CONF_MALFORMED_DEAD_LETTER ? QUEUE_DEAD : QUEUE_DONE;
-
-	queue_settle(refusal->message, verdict, on_refusal_settled, intake);
-	refusal_destroy(refusal);
-}
-
-/* The body as it is recorded: cut, but never inside a UTF-8 character, and whole texts only: what is
- * behind a NUL would be lost in every text column and JSON string that it passes. */
-static char *recorded_body(const struct queue_message *message)
-{
-	size_t size = message->body_bytes;
-
-	if (size > LIMIT_FAULT_BODY_BYTES) {
-		size = LIMIT_FAULT_BODY_BYTES;
-		while (size > 0 && ((unsigned char)message->body[size] & 0xc0) == 0x80)
-			size--;
-	}
-	return json_at_clean(message->body, size);
-}
-
-static void refuse(struct intake *intake, struct queue_message *message, const struct error *why)
-{
-	struct refusal *refusal = xnew(struct refusal);
-	char *body = recorded_body(message);
-	char *key = xasprintf("malformed/%s/%s", intake->conf->name, message->id);
-	struct store_fault fault = { .kind = "malformed", .queue = intake->conf->name, .text = why->text, .body = body };
-
-	log_warn(&intake->log, "message %s was not understood: %s; recorded and %s", message->id, why->text,
-		intake->conf->malformed == CONF_MALFORMED_DEAD_LETTER ? "left to the redrive policy" : "settled");
-	*refusal = (struct refusal){ .intake = intake, .message = message };
-	list_append(&intake->refusals, &refusal->link);
-	intake->admitting++;
-	faults_record(intake->worker->faults, &fault, key, on_refusal_recorded, refusal);
-	free(key);
-	free(body);
 }
 
 /* -- admitting -------------------------------------------------------------------------------- */
@@ -333,8 +266,11 @@ static void on_admitted(void *arg, const struct error *err)
 	if (intake->failures > 0)
 		log_info(&intake->log, "the store takes messages again; receiving goes on");
 	intake->failures = 0;
-	for (size_t i = 0; i < batch->count; i++)
+	for (size_t i = 0; i < batch->count; i++) {
+		in_hand_take(worker->in_hand, batch->admissions[i].job->id);
 		admitted(intake, &batch->admissions[i], batch->messages[i]);
+		holding_put(worker);
+	}
 	if (worker->state != WORKER_ACTIVE)
 		channel_send(worker, REPORT_RELEASED, "", "");
 	batch_destroy(batch);
@@ -360,11 +296,35 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* -- what the queue tells us -------------------------------------------------------------------- */
 
+void intake_take(struct intake *intake, const struct queue_message *message)
+{
+	char *key = poison_message_key(intake->conf->name, message->id);
+
+	in_hand_take(intake->worker->in_hand, key);
+	free(key);
+}
+
+/* Towards the batch, or refused. */
+static void take(struct batch *batch, struct queue_message *message)
+{
+	struct error err;
+	struct job *job;
+
+	if (refusal_is_poison(batch->intake, message))
+		return;
+	job = understand(batch->intake, message, &err);
+	if (job == NULL) {
+		refusal_begin(batch->intake, message, "malformed", err.text);
+		return;
+	}
+	batch->admissions[batch->count].job = job;
+	batch->messages[batch->count++] = message;
+}
+
 static void on_received(void *arg, struct queue_message **messages, size_t count)
 {
 	struct intake *intake = arg;
 	struct batch *batch = xnew(struct batch);
-	struct error err;
 
 	batch->intake = intake;
 	list_append(&intake->batches, &batch->link);
@@ -373,14 +333,9 @@ static void on_received(void *arg, struct queue_message **messages, size_t count
 	ev_init(&batch->retry, on_retry);
 	intake->admitting++;
 	for (size_t i = 0; i < count; i++) {
-		struct job *job = understand(intake, messages[i], &err);
-
-		if (job != NULL) {
-			batch->admissions[batch->count].job = job;
-			batch->messages[batch->count++] = messages[i];
-			continue;
-		}
-		refuse(intake, messages[i], &err);
+		intake_take(intake, messages[i]);
+		take(batch, messages[i]);
+		holding_put(intake->worker);
 	}
 	if (batch->count > 0) {
 		admit(batch);
@@ -405,4 +360,14 @@ static void on_lost(void *arg, struct queue_message *message, const struct error
 	faults_record(intake->worker->faults, &fault, NULL, NULL, NULL);
 }
 
-const struct queue_events intake_events = { .received = on_received, .lost = on_lost };
+/* Without a holding it is not in the store yet, or being settled. */
+static void on_expiring(void *arg, struct queue_message *message)
+{
+	struct holding *holding = message->arg;
+
+	(void)arg;
+	if (holding != NULL)
+		settle_early(holding);
+}
+
+const struct queue_events intake_events = { .received = on_received, .lost = on_lost, .expiring = on_expiring };

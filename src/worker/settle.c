@@ -13,9 +13,10 @@
 #include "worker/holding.h"
 
 enum { NOTE_BATCH = 100 };
-static const double NOTE_LINGER_S = 0.2;
+static const double NOTE_LINGER_S = 0.2, NOTE_AGAIN_S = 1;
 
 static void store_result(struct holding *holding);
+static void note_within(struct worker *worker, double after_s);
 
 static void tell_granted(struct worker *worker, const struct store_grant *grant)
 {
@@ -61,8 +62,9 @@ static void record_failure(struct holding *holding)
 	const struct job_result *result = &holding->result;
 	bool launched = job->attempt.handle != NULL;
 	char *text = xasprintf("%s: %s", result->reason, result->detail);
+	bool poison = strcmp(result->reason, "poison") == 0;
 	struct store_fault fault = {
-		.kind = launched ? "task_failed" : "launch_failed",
+		.kind = poison ? "poison" : launched ? "task_failed" : "launch_failed",
 		.job_id = job->id,
 		.project = job->project,
 		.queue = job->queue,
@@ -77,7 +79,8 @@ static void record_failure(struct holding *holding)
 
 void settle_begin(struct holding *holding, const struct job_result *result)
 {
-	holding->result = *result;
+	/* It may be the one in there. */
+	memmove(&holding->result, result, sizeof(*result));
 	holding_enter(holding, HOLDING_FINISHING);
 	if (result->state == JOB_FAILED) {
 		log_warn(&holding->log, "failed: %s: %s", result->reason, result->detail);
@@ -99,10 +102,7 @@ static void gone(struct holding *holding)
 	if (holding->intake != NULL)
 		intake_update_room(holding->intake);
 	list_append(&worker->noting, &holding->noting);
-	if (!ev_is_active(&worker->note_linger)) {
-		ev_timer_set(&worker->note_linger, NOTE_LINGER_S, 0.);
-		ev_timer_start(worker->loop, &worker->note_linger);
-	}
+	note_within(worker, NOTE_LINGER_S);
 }
 
 static void on_settled(void *arg, const struct error *err)
@@ -127,6 +127,58 @@ void settle_message(struct holding *holding)
 	queue_settle(holding->message, QUEUE_DONE, on_settled, holding);
 }
 
+/* -- a message that the queue would take from us while its job goes on -------------------------------- */
+
+static void on_early_noted(void *arg, const struct error *err)
+{
+	struct holding *holding = arg;
+
+	if (!holding_call_end(holding) || err == NULL)
+		return;
+	/* A delete too much is all that this costs. */
+	if (err->kind == ERROR_LOST)
+		holding_store_failed(holding, err, "that its message is gone", NULL);
+	else
+		log_warn(&holding->log, "it was not stored that its message is gone: %s", err->text);
+}
+
+static void on_early_settled(void *arg, const struct error *err)
+{
+	struct holding *holding = arg;
+	const struct job *job = holding->job;
+
+	if (!holding_call_end(holding))
+		return;
+	holding->deleting = false;
+	if (err != NULL) {
+		log_warn(&holding->log, "its message could not be deleted: %s; the job goes on, a redelivery finds it", err->text);
+		return;
+	}
+	if (holding->intake != NULL)
+		intake_update_room(holding->intake);
+	/* It came again meanwhile, or its job has ended. */
+	if (holding->message != NULL || holding->phase >= HOLDING_SETTLING)
+		return;
+	holding->job->message.settled = true;
+	holding_call_begin(holding);
+	store_note_messages(holding->worker->store, &job, 1, on_early_noted, holding);
+}
+
+/* The job is in the store, which is all that it needs: the message was only its way there. */
+void settle_early(struct holding *holding)
+{
+	struct queue_message *message = holding->message;
+
+	if (message == NULL || holding->phase >= HOLDING_SETTLING)
+		return;
+	log_info(&holding->log, "the queue would take its message back soon; deleting it, the job goes on");
+	xreplace(&holding->job->message.receipt, message->receipt);
+	holding->message = NULL;
+	holding->deleting = true;
+	holding_call_begin(holding);
+	queue_settle(message, QUEUE_DONE, on_early_settled, holding);
+}
+
 /* -- telling the store which messages are gone -------------------------------------------------- */
 
 struct note {
@@ -135,17 +187,35 @@ struct note {
 	struct holding *holdings[NOTE_BATCH];
 };
 
+static void note_within(struct worker *worker, double after_s)
+{
+	if (ev_is_active(&worker->note_linger))
+		return;
+	ev_timer_set(&worker->note_linger, after_s, 0.);
+	ev_timer_start(worker->loop, &worker->note_linger);
+}
+
 static void on_noted(void *arg, const struct error *err)
 {
 	struct note *note = arg;
+	struct worker *worker = note->worker;
+	bool again = err != NULL && err->kind != ERROR_LOST && !worker->leaving;
 
-	/* A note that failed is no loss: whoever adopts the job finds the message gone. */
-	if (err != NULL)
-		log_debug(&note->worker->log, "%zu settled messages not noted: %s", note->count, err->text);
+	/* Let go of now, they would stay unsettled in the store for as long as we live. */
+	if (again)
+		log_warn(&worker->log, "%zu settled messages were not noted: %s; noting them again", note->count, err->text);
 	for (size_t i = 0; i < note->count; i++) {
-		if (holding_call_end(note->holdings[i]))
-			holding_drop(note->holdings[i]);
+		struct holding *holding = note->holdings[i];
+
+		if (!holding_call_end(holding))
+			continue;
+		if (again)
+			list_append(&worker->noting, &holding->noting);
+		else
+			holding_drop(holding);
 	}
+	if (!list_empty(&worker->noting))
+		note_within(worker, NOTE_AGAIN_S);
 	free(note);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* warmup.c - what must be true before a worker says READY.
  *
- * The store is open and we are registered in it, credentials were found, every queue has answered.
+ * The store is open and we are registered in it, credentials were found if any are needed, every queue has answered.
  * What refuses us (no such queue, access denied, a damaged store) ends this process with the
  * reason, and with it the reload; what is merely away leaves us ready but degraded, as the old
  * generation would be no better off. */
@@ -31,7 +31,8 @@ static void finish(struct warmup *warmup)
 	worker->state = WORKER_PARKED;
 	if (warmup->degraded[0] != '\0')
 		log_warn(&worker->log, "ready, but degraded: %s", warmup->degraded);
-	channel_send(worker, REPORT_READY, "", warmup->degraded);
+	snprintf(worker->degraded, sizeof(worker->degraded), "%s", warmup->degraded);
+	channel_send(worker, REPORT_READY, "", worker->degraded);
 	warmup_cancel(worker);
 }
 
@@ -88,15 +89,18 @@ static void on_credentials(void *arg, const struct error *err)
 
 static void on_registered(void *arg, const struct error *err)
 {
-	struct warmup *warmup = ((struct worker *)arg)->warmup;
+	struct worker *worker = arg;
+	struct warmup *warmup = worker->warmup;
 
 	/* NULL: told to leave meanwhile. */
 	if (warmup == NULL)
 		return;
-	if (err != NULL)
+	if (err != NULL) {
 		refuse(warmup, "", err);
-	else
-		finish(warmup);
+		return;
+	}
+	adopt_start_ticking(worker);
+	finish(warmup);
 }
 
 static void open_store(struct warmup *warmup)
@@ -106,7 +110,7 @@ static void open_store(struct warmup *warmup)
 		.loop = worker->loop,
 		.log = &worker->log,
 		.owner = worker->heritage.owner,
-		.lease_ms = WORKER_LEASE_MS,
+		.lease_ms = worker->conf->supervisor.lease_ms,
 		.migrate = worker->heritage.slot == 0,
 		.check = worker->heritage.first != 0,
 	};
@@ -131,6 +135,18 @@ static void on_store_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 	open_store(container_of(timer, struct warmup, store_retry));
 }
 
+/* Local commands that come off Redis or the store's own queue need no credentials. */
+static bool wants_aws(const struct conf *conf)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < conf->queue_count; i++)
+		wanted |= conf->queues[i].type == CONF_QUEUE_SQS;
+	for (size_t i = 0; i < conf->deployer_count; i++)
+		wanted |= conf->deployers[i].type == CONF_DEPLOYER_ECS;
+	return wanted;
+}
+
 void warmup_start(struct worker *worker)
 {
 	struct warmup *warmup = xnew(struct warmup);
@@ -139,7 +155,10 @@ void warmup_start(struct worker *worker)
 	warmup->worker = worker;
 	warmup->pending = 2;
 	ev_init(&warmup->store_retry, on_store_retry);
-	aws_probe(worker->aws, on_credentials, warmup);
+	if (wants_aws(worker->conf))
+		aws_probe(worker->aws, on_credentials, warmup);
+	else
+		on_credentials(warmup, NULL);
 	open_store(warmup);
 }
 

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
+#include "worker/retention.h"
 
 struct intake *worker_find_intake(struct worker *worker, const char *queue_name)
 {
@@ -49,7 +50,17 @@ void worker_go(struct worker *worker)
 		return;
 	}
 	worker->state = WORKER_ACTIVE;
-	adopt_start_ticking(worker);
+	worker->beginning = true;
+	worker_begin(worker);
+}
+
+/* Behind the word GO there may be others that say what crashed the worker before us: they are read, and
+ * counted in the store, before anything is handled that may crash us too. */
+void worker_begin(struct worker *worker)
+{
+	if (!worker->beginning || worker->listening || worker->crash_notes > 0 || worker->state != WORKER_ACTIVE)
+		return;
+	worker->beginning = false;
 	intake_start(worker);
 	adopt_start(worker);
 	faults_publish(worker->faults);
@@ -94,6 +105,8 @@ static bool create_intakes(struct worker *worker, struct error *err)
 		struct queue_events events = intake_events;
 
 		intake_init(intake, worker, &worker->conf->queues[i]);
+		if (intake->is_events)
+			events = event_events;
 		events.arg = intake;
 		intake->queue = queue_create(intake->conf, &env, &events, err);
 		if (intake->queue == NULL) {
@@ -112,14 +125,38 @@ const struct conf_deployer worker_removed_conf = {
 	.attempts = 1,
 };
 
+const struct conf_deployer worker_removed_process_conf = {
+	.name = (char *)"removed",
+	.type = CONF_DEPLOYER_PROCESS,
+	.attempts = 1,
+};
+
+static bool create_removed(struct worker *worker, const struct exec_env *env, struct error *err)
+{
+	worker->removed = (struct deployer){
+		.conf = &worker_removed_conf, .exec = exec_create(&worker_removed_conf, env, err),
+	};
+	worker->removed_process = (struct deployer){
+		.conf = &worker_removed_process_conf, .exec = exec_create(&worker_removed_process_conf, env, err),
+	};
+	return worker->removed.exec != NULL && worker->removed_process.exec != NULL;
+}
+
 static bool create_deployers(struct worker *worker, struct error *err)
 {
 	char host[128] = "host";
-	char started_by[160];
-	struct exec_env env = { .loop = worker->loop, .log = &worker->log, .aws = worker->aws, .started_by = started_by };
+	char started_by[160], shim_path[32];
+	struct exec_env env = {
+		.loop = worker->loop, .log = &worker->log, .rates = &worker->rates, .aws = worker->aws,
+		.started_by = started_by, .state_dir = worker->conf->supervisor.state_dir,
+	};
 
 	gethostname(host, sizeof(host) - 1);
 	snprintf(started_by, sizeof(started_by), "gantry/%s", host);
+	/* The very program of our generation, whatever the package manager has put in its place since. */
+	snprintf(shim_path, sizeof(shim_path), "/proc/self/fd/%d", worker->heritage.shim_fd);
+	if (worker->heritage.shim_fd >= 0)
+		env.shim_path = shim_path;
 	worker->deployers = xcalloc(worker->conf->deployer_count + 1, sizeof(*worker->deployers));
 	for (size_t i = 0; i < worker->conf->deployer_count; i++) {
 		struct deployer *deployer = &worker->deployers[i];
@@ -131,10 +168,7 @@ static bool create_deployers(struct worker *worker, struct error *err)
 			return false;
 		}
 	}
-	worker->removed = (struct deployer){
-		.conf = &worker_removed_conf, .exec = exec_create(&worker_removed_conf, &env, err),
-	};
-	return worker->removed.exec != NULL;
+	return create_removed(worker, &env, err);
 }
 
 /* Everything that needs no answer from outside. */
@@ -147,6 +181,20 @@ static bool create_parts(struct worker *worker, struct error *err)
 	return worker->faults != NULL;
 }
 
+/* Without it a crash is a crash and blames nothing. */
+static void map_in_hand(struct worker *worker)
+{
+	struct error err;
+
+	if (worker->heritage.in_hand_fd < 0)
+		return;
+	worker->in_hand = in_hand_map(worker->heritage.in_hand_fd, &err);
+	if (worker->in_hand == NULL)
+		log_warn(&worker->log, "%s", err.text);
+	close(worker->heritage.in_hand_fd);
+	worker->heritage.in_hand_fd = -1;
+}
+
 struct worker *worker_create(const struct heritage *heritage, struct conf *take_conf)
 {
 	struct worker *worker = xnew(struct worker);
@@ -157,6 +205,8 @@ struct worker *worker_create(const struct heritage *heritage, struct conf *take_
 	if (worker->loop == NULL)
 		fatal("no event loop could be made");
 	log_init(&worker->log, NULL, "worker %d generation %u", (int)getpid(), heritage->generation);
+	map_in_hand(worker);
+	rates_init(worker);
 	settle_init(worker);
 	start_signals(worker);
 	channel_start(worker);
@@ -205,7 +255,9 @@ void worker_destroy(struct worker *worker)
 	for (size_t i = 0; worker->deployers != NULL && i < worker->conf->deployer_count; i++)
 		exec_destroy(worker->deployers[i].exec);
 	exec_destroy(worker->removed.exec);
+	exec_destroy(worker->removed_process.exec);
 	store_close(worker->store);
+	retention_destroy(worker->retention);
 	faults_destroy(worker->faults);
 	holdings_finish(worker);
 	for (size_t i = 0; worker->intakes != NULL && i < worker->conf->queue_count; i++)
@@ -216,5 +268,6 @@ void worker_destroy(struct worker *worker)
 	table_finish(&worker->holdings);
 	conf_destroy(worker->conf);
 	ev_loop_destroy(worker->loop);
+	in_hand_unmap(worker->in_hand);
 	free(worker);
 }

@@ -4,6 +4,7 @@
  * One loop composes the four ports.  A job in this worker's hands is a struct holding; its way is
  *
  *      intake ─▶ launch ─▶ watch ─▶ settle        adopt: into any of them, from the store
+ *                                                 cancel: out of any of them, as somebody asked
  *
  * with a file each.  Life of the process: warm up, park, take jobs (GO), drain, hand over, leave.
  * Private to src/worker. */
@@ -21,14 +22,13 @@
 #include "conf/conf.h"
 #include "exec/exec.h"
 #include "ipc/heritage.h"
+#include "ipc/in_hand.h"
 #include "ipc/report.h"
 #include "job/job.h"
 #include "queue/queue.h"
 #include "store/store.h"
 
 enum {
-	WORKER_LEASE_MS = 30000,        /* an owner that is silent this long loses its jobs */
-	WORKER_TICK_S = 10,             /* lease renewal, sweep, adoption of what nobody owns */
 	WORKER_ADOPT_BATCH = 100,       /* jobs taken over in one call */
 };
 
@@ -51,6 +51,9 @@ struct intake {
 	unsigned admitting;             /* batches and messages without a holding that are not done with yet */
 	struct list batches, refusals;  /* these, as far as they wait for the store */
 	unsigned failures;              /* admissions that failed in a row; receiving pauses meanwhile */
+	bool is_events;                 /* it carries task state changes (ecs.events), no jobs */
+	bool events_come;               /* and works, so that the exec port counts on it */
+	uint64_t strange;               /* messages in it that were none */
 };
 
 struct deployer {
@@ -69,9 +72,13 @@ struct worker {
 	struct store *store;
 	struct intake *intakes;         /* one per conf->queues */
 	struct deployer *deployers;     /* one per conf->deployers */
-	struct deployer removed;        /* follows what was launched by one that is configured no more */
+	/* Follow what was launched by a deployer that is configured no more: a task, and a local command. */
+	struct deployer removed, removed_process;
 	struct warmup *warmup;          /* while WORKER_WARMING */
 	struct faults *faults;
+	struct retention *retention;    /* retention.h; NULL: not begun, or not ours to do */
+	struct in_hand *in_hand;        /* shared with the master; NULL: none */
+	struct exec_rates rates;
 
 	struct table holdings;          /* struct holding, by job id */
 	struct list noting;             /* holdings whose settled message is not noted in the store yet */
@@ -82,6 +89,10 @@ struct worker {
 	bool adopt_again;               /* and was asked for again meanwhile */
 	bool sweeping, sweep_again;     /* likewise for store_sweep() */
 	bool told_empty;                /* REPORT_EMPTY was sent */
+	char degraded[REPORT_TEXT_BYTES];       /* said with REPORT_READY, and repeated while parked */
+	bool listening;                 /* reports of the master are being read */
+	bool beginning;                 /* told GO, and not begun yet */
+	unsigned crash_notes;           /* crashes of others on their way into the store */
 	bool leaving;                   /* our registration is being removed, or all is being destroyed */
 
 	ev_io channel;
@@ -106,9 +117,11 @@ struct intake *worker_find_intake(struct worker *worker, const char *queue_name)
 struct deployer *worker_find_deployer(struct worker *worker, const char *name);
 /* Ready, and told GO. */
 void worker_go(struct worker *worker);
+/* Begins to take jobs, if told so and if nothing has to be known before. */
+void worker_begin(struct worker *worker);
 /* Deployer of no name, for attempts whose own is configured no more: it can ask again, look, watch and
  * stop, as their stored request says all, but prepare nothing. */
-extern const struct conf_deployer worker_removed_conf;
+extern const struct conf_deployer worker_removed_conf, worker_removed_process_conf;
 /* Whether new launches may begin: active, or draining with time left. */
 bool worker_may_launch(const struct worker *worker);
 /* Leaves the loop. */
@@ -122,6 +135,7 @@ void warmup_cancel(struct worker *worker);
 void channel_start(struct worker *worker);
 void channel_stop(struct worker *worker);
 void channel_send(struct worker *worker, enum report_kind kind, const char *name, const char *text);
+/* Our figures; while parked also that we are ready, as that may have been dropped. */
 void channel_send_alive(struct worker *worker);
 /* What we hold has changed: the master is told within a second, so that gantryctl status is true. */
 void channel_news(struct worker *worker);
@@ -141,6 +155,16 @@ void intake_start(struct worker *worker);
 /* Tells the queue how many more messages we take; called after every change of what we hold. */
 void intake_update_room(struct intake *intake);
 extern const struct queue_events intake_events;
+/* What is done with a message before it is a job; ends with holding_put(). */
+void intake_take(struct intake *intake, const struct queue_message *message);
+
+/* events.c: what a queue of task state changes tells us. */
+extern const struct queue_events event_events;
+/* Whether the exec port may count on them. */
+void events_check(struct worker *worker);
+
+/* rates.c */
+void rates_init(struct worker *worker);
 
 /* adopt.c */
 void adopt_start(struct worker *worker);
@@ -148,6 +172,8 @@ void adopt_start(struct worker *worker);
 void adopt_orphans(struct worker *worker, const char *owner, const char *how);
 /* Asks the store what was granted, superseded or redelivered, and acts on it. */
 void adopt_sweep(struct worker *worker);
+/* How often the lease is renewed, news asked for, and what nobody owns adopted. */
+double adopt_tick_s(const struct worker *worker);
 void adopt_start_ticking(struct worker *worker);
 void adopt_stop_ticking(struct worker *worker);
 

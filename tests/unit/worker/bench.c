@@ -12,21 +12,31 @@
 
 enum { BENCH_DEADLINE_S = 20, BENCH_TURNS = 5 };
 
-static struct conf *make_conf(bool ordered)
+static void fill_queue(struct conf_queue *conf, const char *name)
+{
+	conf->name = xstrdup(name);
+	conf->url = xasprintf("memory:%s", name);
+	conf->max_in_flight = 100;
+	conf->visibility_timeout_ms = 30000;
+}
+
+static struct conf *make_conf(bool ordered, bool events)
 {
 	struct conf *conf = xnew(struct conf);
 
-	conf->store = xstrdup("memory:");
+	conf->store = xstrdup(BENCH_STORE);
 	conf->log.level = xstrdup("error");
 	conf->log.format = xstrdup("logfmt");
 	conf->log.to = xstrdup("stderr");
-	conf->queue_count = 1;
-	conf->queues = xnew(struct conf_queue);
-	conf->queues[0].name = xstrdup(ordered ? "deploys.fifo" : "deploys");
-	conf->queues[0].url = xstrdup(ordered ? "memory:deploys.fifo" : "memory:deploys");
-	conf->queues[0].max_in_flight = 100;
-	conf->queues[0].visibility_timeout_ms = 30000;
+	conf->supervisor.lease_ms = 30000;
+	conf->queue_count = events ? 2 : 1;
+	conf->queues = xcalloc(conf->queue_count, sizeof(*conf->queues));
+	fill_queue(&conf->queues[0], ordered ? "deploys.fifo" : "deploys");
 	conf->queues[0].default_deployer = xstrdup("mystical");
+	if (events) {
+		fill_queue(&conf->queues[1], "events");
+		conf->ecs.events = xstrdup("events");
+	}
 	conf->deployer_count = 1;
 	conf->deployers = xnew(struct conf_deployer);
 	conf->deployers[0].name = xstrdup("mystical");
@@ -35,38 +45,50 @@ static struct conf *make_conf(bool ordered)
 	return conf;
 }
 
+static struct queue *attach_queue(struct worker *worker, size_t i, const struct queue_events *listener)
+{
+	struct queue_env env = { .loop = worker->loop, .log = &worker->log };
+	struct intake *intake = &worker->intakes[i];
+	struct queue_events events = *listener;
+
+	intake_init(intake, worker, &worker->conf->queues[i]);
+	events.arg = intake;
+	intake->queue = queue_memory_create(intake->conf, &env, &events);
+	return intake->queue;
+}
+
 static void attach(struct bench *bench)
 {
 	struct worker *worker = bench->worker;
-	struct queue_events events = intake_events;
-	struct queue_env queue_env = { .loop = worker->loop, .log = &worker->log };
 	struct exec_env exec_env = { .loop = worker->loop, .log = &worker->log, .started_by = "gantry/unit" };
 	struct store_options store_options = {
-		.loop = worker->loop, .log = &worker->log, .owner = worker->heritage.owner, .lease_ms = WORKER_LEASE_MS,
+		.loop = worker->loop, .log = &worker->log, .owner = worker->heritage.owner, .lease_ms = 30000,
 		.migrate = true,
 	};
 	struct error err;
 
-	worker->intakes = xcalloc(2, sizeof(*worker->intakes));
+	worker->intakes = xcalloc(worker->conf->queue_count + 1, sizeof(*worker->intakes));
 	worker->deployers = xcalloc(2, sizeof(*worker->deployers));
-	intake_init(&worker->intakes[0], worker, bench->queue_conf);
-	events.arg = &worker->intakes[0];
-	worker->intakes[0].queue = bench->queue = queue_memory_create(bench->queue_conf, &queue_env, &events);
+	bench->queue = attach_queue(worker, 0, &intake_events);
+	if (worker->conf->queue_count > 1)
+		bench->events = attach_queue(worker, 1, &event_events);
 	worker->deployers[0] = (struct deployer){ .conf = bench->deployer_conf };
 	worker->deployers[0].exec = bench->exec = exec_memory_create(bench->deployer_conf, &exec_env);
 	/* It is the same peer that its tasks run on. */
 	worker->removed = (struct deployer){ .conf = &worker_removed_conf, .exec = bench->exec };
-	worker->store = store_open("memory:", &store_options, &err);
+	worker->store = store_open(BENCH_STORE, &store_options, &err);
 	assert_non_null(worker->store);
 	worker->faults = faults_create(worker, &err);
 	assert_non_null(worker->faults);
 }
 
-struct bench *bench_create(bool ordered)
+static struct bench *create(bool ordered, bool events)
 {
 	struct bench *bench = xnew(struct bench);
-	struct heritage heritage = { .slots = 1, .drain_timeout_ms = 1000, .owner = "unit/1" };
-	struct conf *conf = make_conf(ordered);
+	struct heritage heritage = {
+		.slots = 1, .drain_timeout_ms = 1000, .in_hand_fd = -1, .shim_fd = -1, .owner = "unit/1",
+	};
+	struct conf *conf = make_conf(ordered, events);
 	int fds[2];
 
 	log_set_level(LOG_LEVEL_ERROR);
@@ -78,8 +100,31 @@ struct bench *bench_create(bool ordered)
 	bench->worker = worker_create(&heritage, conf);
 	attach(bench);
 	bench->worker->state = WORKER_PARKED;
+	adopt_start_ticking(bench->worker);
 	worker_go(bench->worker);
 	return bench;
+}
+
+struct bench *bench_create(bool ordered)
+{
+	return create(ordered, false);
+}
+
+struct bench *bench_create_events(void)
+{
+	return create(false, true);
+}
+
+struct store *bench_other_store(struct bench *bench, const char *owner)
+{
+	struct store_options options = {
+		.loop = bench->worker->loop, .log = &bench->worker->log, .owner = owner, .lease_ms = 30000, .migrate = true,
+	};
+	struct error err;
+	struct store *store = store_open(BENCH_STORE, &options, &err);
+
+	assert_non_null(store);
+	return store;
 }
 
 void bench_destroy(struct bench *bench)

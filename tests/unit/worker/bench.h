@@ -10,17 +10,24 @@
 #include "worker/holding.h"
 #include "worker/worker.h"
 
+#define BENCH_STORE "memory:bench"      /* shared by the owners of one test */
+
 struct bench {
 	struct worker *worker;
 	struct conf_queue *queue_conf;
 	struct conf_deployer *deployer_conf;
 	struct queue *queue;
+	struct queue *events;           /* NULL without ecs.events */
 	struct exec *exec;
 	int master_fd;
 };
 
 /* ordered: a FIFO queue.  The worker is active. */
 struct bench *bench_create(bool ordered);
+/* With a second queue that carries task state changes. */
+struct bench *bench_create_events(void);
+/* The same store as another owner sees it; closed before the bench is destroyed. */
+struct store *bench_other_store(struct bench *bench, const char *owner);
 void bench_destroy(struct bench *bench);
 /* Runs the loop until check is true; fails the test after some seconds. */
 typedef bool bench_check_fn(struct bench *bench);

@@ -560,6 +560,230 @@ static void test_attempt_that_the_infrastructure_took_is_followed_after_a_pause(
 	bench_run_until(bench, "second launch", bench_two_tasks);
 }
 
+static void lose_host(struct bench *bench, size_t n)
+{
+	struct exec_end end = { .retry = EXEC_RETRY_INFRASTRUCTURE };
+
+	job_result_set(&end.result, JOB_FAILED, "host_lost", JOB_NO_EXIT_CODE, "the host is gone");
+	exec_memory_end(bench->exec, task(bench, n)->handle, &end);
+}
+
+static bool three_tasks(struct bench *bench)
+{
+	return exec_memory_count(bench->exec) == 3;
+}
+
+static void test_attempt_that_the_infrastructure_took_uses_up_none_of_its_own(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+	struct job *job;
+
+	bench->deployer_conf->attempts = 2;
+	run_one(bench, &message_id);
+	lose_host(bench, 0);
+	bench_run_until(bench, "second launch", bench_two_tasks);
+	bench_turn(bench);
+	exec_memory_exit(bench->exec, task(bench, 1)->handle, 1);
+	bench_run_until(bench, "third launch", three_tasks);
+	bench_turn(bench);
+	exec_memory_exit(bench->exec, task(bench, 2)->handle, 1);
+	bench_run_until(bench, "end", bench_idle);
+	job = bench_job(bench, "a");
+	assert_string_equal(job->reason, "exit_code");
+	assert_int_equal(job->attempt.number, 3);
+	job_destroy(job);
+}
+
+static void test_infrastructure_that_takes_every_attempt_ends_the_job(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	holding_find(bench->worker, "a")->job->losses = 10;
+	lose_host(bench, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, "infrastructure");
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+}
+
+static bool waits_for_capacity(struct bench *bench)
+{
+	struct error err;
+	struct job *job = store_find(bench->worker->store, "a", &err);
+	bool waits = job != NULL && job->waits_for != NULL;
+
+	job_destroy(job);
+	return waits;
+}
+
+static void test_record_says_what_is_waited_for_until_the_next_move(void **state)
+{
+	struct bench *bench = *state;
+	struct job *job;
+
+	xreplace(&bench->deployer_conf->launch_type, "FARGATE");
+	exec_memory_fail_launches(bench->exec, 3, ERROR_THROTTLED, "RESOURCE:CPU", false);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "a note", waits_for_capacity);
+	job = bench_job(bench, "a");
+	assert_string_equal(job->waits_for, "capacity: RESOURCE:CPU on FARGATE");
+	assert_true(job->next_try_ms > clock_wall_ms());
+	job_destroy(job);
+	bench_run_until(bench, "launch", bench_one_task);
+	bench_turn(bench);
+	job = bench_job(bench, "a");
+	assert_null(job->waits_for);
+	job_destroy(job);
+}
+
+/* -- timeouts ---------------------------------------------------------------------------------------- */
+
+static void test_timeout_is_the_one_that_the_attempt_began_with(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	bench->deployer_conf->timeout_ms = 600000;
+	run_one(bench, &message_id);
+	orphan(bench, "a");
+	bench->deployer_conf->timeout_ms = 1;
+	adopt_start(bench->worker);
+	bench_turn(bench);
+	assert_true(ev_timer_remaining(bench->worker->loop, &holding_find(bench->worker, "a")->timeout) > 300);
+}
+
+static void test_deadline_of_an_adopted_task_is_counted_from_its_launch(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	bench->deployer_conf->timeout_ms = 600000;
+	run_one(bench, &message_id);
+	orphan(bench, "a");
+	clock_shift(0, 601000);
+	adopt_start(bench->worker);
+	bench_run_until(bench, "stop", stop_asked);
+	clock_shift(0, -601000);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_FAILED, "timeout");
+}
+
+static void test_clock_that_was_set_back_makes_no_timeout_longer_than_it_is(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+	double left_s;
+
+	bench->deployer_conf->timeout_ms = 600000;
+	run_one(bench, &message_id);
+	orphan(bench, "a");
+	clock_shift(0, -86400000);
+	adopt_start(bench->worker);
+	bench_turn(bench);
+	clock_shift(0, 86400000);
+	left_s = ev_timer_remaining(bench->worker->loop, &holding_find(bench->worker, "a")->timeout);
+	assert_true(left_s > 0 && left_s <= 600);
+}
+
+static void test_timeout_outlives_its_deployer(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	bench->deployer_conf->timeout_ms = 600000;
+	run_one(bench, &message_id);
+	orphan(bench, "a");
+	xreplace(&bench->deployer_conf->name, "other");
+	adopt_start(bench->worker);
+	bench_turn(bench);
+	assert_true(ev_is_active(&holding_find(bench->worker, "a")->timeout));
+}
+
+/* -- receipts that come another way -------------------------------------------------------------------- */
+
+static void test_receipt_that_another_worker_got_deletes_the_message(void **state)
+{
+	struct bench *bench = *state;
+	struct store *other = bench_other_store(bench, "unit/2");
+	struct job *job = job_create();
+	struct store_admission admission = { .job = job };
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	job->id = strdup("a");
+	job->project = strdup("p");
+	job->deployer = strdup("mystical");
+	job->queue = strdup("deploys");
+	job->lock_key = strdup("p");
+	job->message.id = strdup(message_id);
+	job->message.receipt = strdup("newer");
+	job->message.received_ms = clock_wall_ms() + 1;
+	store_admit(other, &admission, 1, on_admitted, NULL);
+	bench_turn(bench);
+	assert_int_equal(admission.verdict, STORE_ADMITTED_OTHERS);
+	assert_string_equal(admission.owner, bench->worker->heritage.owner);
+	adopt_sweep(bench->worker);
+	bench_turn(bench);
+	assert_string_equal(holding_find(bench->worker, "a")->message->receipt, "newer");
+	free(admission.owner);
+	job_destroy(job);
+	store_close(other);
+}
+
+/* Its jobs were given up in the store and came back before it noticed. */
+static void test_job_that_comes_back_to_its_holder_goes_on(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	store_disown(bench->worker->store, bench->worker->heritage.owner, on_count, NULL);
+	adopt_start(bench->worker);
+	bench_turn(bench);
+	assert_int_equal(bench->worker->holdings.count, 1);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+}
+
+static void on_rate(void *arg, unsigned tokens, double wait_s, double per_s, const struct error *err)
+{
+	(void)wait_s;
+	assert_null(err);
+	assert_true(per_s > 0);
+	*(unsigned *)arg += tokens;
+}
+
+static void test_rates_are_given_by_the_store_to_all_who_share_it(void **state)
+{
+	struct exec_rate_ask ask = { .bucket = "b", .initial_per_s = 0.001, .max_per_s = 0.001, .burst = 5, .want = 3 };
+	struct bench *bench = *state;
+	const struct exec_rates *rates = &bench->worker->rates;
+	unsigned tokens = 0;
+
+	rates->take(rates->arg, &ask, on_rate, &tokens);
+	assert_int_equal(tokens, 0);
+	bench_turn(bench);
+	assert_int_equal(tokens, 3);
+	rates->take(rates->arg, &ask, on_rate, &tokens);
+	bench_turn(bench);
+	assert_int_equal(tokens, 5);
+}
+
+static void test_worker_says_that_it_is_ready_until_it_is_told_to_go(void **state)
+{
+	struct bench *bench = *state;
+
+	bench->worker->state = WORKER_PARKED;
+	channel_send_alive(bench->worker);
+	assert_true(has_report(bench, REPORT_READY));
+	worker_go(bench->worker);
+	channel_send_alive(bench->worker);
+	assert_false(has_report(bench, REPORT_READY));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -591,6 +815,17 @@ int main(void)
 		TEST(test_refusal_after_an_answer_that_did_nothing_fails_with_it),
 		TEST(test_rates_are_waited_for_beyond_the_life_of_a_token),
 		TEST(test_attempt_that_the_infrastructure_took_is_followed_after_a_pause),
+		TEST(test_attempt_that_the_infrastructure_took_uses_up_none_of_its_own),
+		TEST(test_infrastructure_that_takes_every_attempt_ends_the_job),
+		TEST(test_record_says_what_is_waited_for_until_the_next_move),
+		TEST(test_timeout_is_the_one_that_the_attempt_began_with),
+		TEST(test_deadline_of_an_adopted_task_is_counted_from_its_launch),
+		TEST(test_clock_that_was_set_back_makes_no_timeout_longer_than_it_is),
+		TEST(test_timeout_outlives_its_deployer),
+		TEST(test_receipt_that_another_worker_got_deletes_the_message),
+		TEST(test_job_that_comes_back_to_its_holder_goes_on),
+		TEST(test_rates_are_given_by_the_store_to_all_who_share_it),
+		TEST(test_worker_says_that_it_is_ready_until_it_is_told_to_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
