@@ -44,6 +44,14 @@ char *ctl_socket_path(struct ctl *ctl);
 /* A count that a person gave: digits only, 1 to max. */
 bool ctl_parse_count(const char *text, unsigned long max, unsigned long *count);
 
+/* output.c */
+enum { CTL_AGE_BYTES = 24 };
+void ctl_print_json(const json_t *doc);
+/* A line for each member that is not null; members of an object inside get its name in front. */
+void ctl_print_members(const json_t *object, const char *prefix);
+/* "12s", "3m 5s", "2h 10m" */
+void ctl_print_age(int64_t ms, char text[CTL_AGE_BYTES]);
+
 /* command files */
 int run_status(struct ctl *ctl, int argc, char **argv);
 int run_reload(struct ctl *ctl, int argc, char **argv);
@@ -54,6 +62,16 @@ int run_conf(struct ctl *ctl, int argc, char **argv);
 int run_check(struct ctl *ctl, int argc, char **argv);
 int run_jobs(struct ctl *ctl, int argc, char **argv);
 int run_show(struct ctl *ctl, int argc, char **argv);
+int run_submit(struct ctl *ctl, int argc, char **argv);
+int run_why(struct ctl *ctl, int argc, char **argv);
+int run_cancel(struct ctl *ctl, int argc, char **argv);
+int run_retry(struct ctl *ctl, int argc, char **argv);
+int run_locks(struct ctl *ctl, int argc, char **argv);
+int run_unlock(struct ctl *ctl, int argc, char **argv);
+int run_queues(struct ctl *ctl, int argc, char **argv);
+int run_peek(struct ctl *ctl, int argc, char **argv);
+int run_redrive(struct ctl *ctl, int argc, char **argv);
+int run_outbox(struct ctl *ctl, int argc, char **argv);
 int run_send(struct ctl *ctl, int argc, char **argv);
 int run_receive(struct ctl *ctl, int argc, char **argv);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ctl/control_client.h"
+#include "ipc/status_record.h"
 
 enum { STATUS_TIMEOUT_S = 10 };
 
@@ -14,51 +15,11 @@ struct status {
 	json_t *doc;            /* the daemon's words, "last_reload", "generations", "workers", "queues" */
 };
 
-/* Words that are numbers become JSON numbers, but for those that only may look like one. */
-static json_t *word_value(const char *key, const char *value)
-{
-	static const char *const texts[] = { "name", "reason", "file", "configuration", "version", "owner" };
-	char *end;
-	long long number = strtoll(value, &end, 10);
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		if (strcmp(key, texts[i]) == 0)
-			return json_at_text(value);
-	}
-	if (*value != '\0' && *end == '\0' && (value[0] != '0' || value[1] == '\0'))
-		return json_integer(number);
-	return json_at_text(value);
-}
-
-static json_t *record(const struct control_line *line)
-{
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < line->count; i++)
-		json_object_set_new(object, line->words[i].key, word_value(line->words[i].key, line->words[i].value));
-	/* The one word that the outside knows by another name. */
-	if (json_object_get(object, "held") != NULL)
-		json_object_set(object, "in_flight", json_object_get(object, "held"));
-	return object;
-}
-
 static void on_line(void *arg, const struct control_line *line)
 {
-	static const struct { const char *name, *list; } lists[] = {
-		{ "generation", "generations" }, { "worker", "workers" }, { "queue", "queues" },
-	};
 	struct status *status = arg;
-	json_t *object = record(line);
 
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
-		if (strcmp(line->name, lists[i].name) == 0)
-			json_array_append(json_object_get(status->doc, lists[i].list), object);
-	}
-	if (strcmp(line->name, "reload") == 0)
-		json_object_set(status->doc, "last_reload", object);
-	if (strcmp(line->name, "daemon") == 0)
-		json_object_update_missing(status->doc, object);
-	json_decref(object);
+	status_record_add(status->doc, line);
 }
 
 static const char *text_of(const json_t *object, const char *key)
@@ -78,11 +39,13 @@ static void print_workers(const json_t *doc)
 	const json_t *worker;
 	size_t i;
 
-	printf("\n%-8s %-10s %-9s %9s %8s %8s\n", "worker", "generation", "state", "in flight", "running", "memory");
+	printf("\n%-8s %-7s %-10s %-9s %9s %8s %8s\n", "pid", "role", "generation", "state", "in flight", "running",
+		"memory");
 	json_array_foreach(json_object_get(doc, "workers"), i, worker)
-		printf("%-8" PRId64 " %-10" PRId64 " %-9s %9" PRId64 " %8" PRId64 " %5.1f MiB\n", number_of(worker, "pid"),
-			number_of(worker, "generation"), text_of(worker, "state"), number_of(worker, "in_flight"),
-			number_of(worker, "running"), (double)number_of(worker, "rss_bytes") / (1 << 20));
+		printf("%-8" PRId64 " %-7s %-10" PRId64 " %-9s %9" PRId64 " %8" PRId64 " %5.1f MiB\n",
+			number_of(worker, "pid"), text_of(worker, "role"), number_of(worker, "generation"),
+			text_of(worker, "state"), number_of(worker, "in_flight"), number_of(worker, "running"),
+			(double)number_of(worker, "rss_bytes") / (1 << 20));
 }
 
 static void print_last_receive(const json_t *queue)
@@ -100,10 +63,10 @@ static void print_queues(const json_t *doc)
 	const json_t *queue;
 	size_t i;
 
-	printf("\n%-16s %-8s %9s %9s %9s %12s\n", "queue", "worker", "in flight", "received", "settled", "last receive");
+	printf("\n%-16s %-8s %9s %9s %9s %12s\n", "queue", "workers", "in flight", "received", "settled", "last receive");
 	json_array_foreach(json_object_get(doc, "queues"), i, queue) {
 		printf("%-16s %-8" PRId64 " %9" PRId64 " %9" PRId64 " %9" PRId64, text_of(queue, "name"),
-			number_of(queue, "pid"), number_of(queue, "in_flight"), number_of(queue, "received"),
+			number_of(queue, "workers"), number_of(queue, "in_flight"), number_of(queue, "received"),
 			number_of(queue, "settled"));
 		print_last_receive(queue);
 		puts(number_of(queue, "degraded") != 0 ? "  degraded" : "");
@@ -125,7 +88,7 @@ static void print_status(const json_t *doc)
 
 int run_status(struct ctl *ctl, int argc, char **argv)
 {
-	struct status status = { .doc = json_pack("{s:{},s:[],s:[],s:[]}", "last_reload", "generations", "workers", "queues") };
+	struct status status = { .doc = status_record_create() };
 	struct error why = { 0 };
 	enum control_status answer;
 

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* store_access.h - the store under gantryctl's commands.  Private to src/ctl. */
+#ifndef CTL_STORE_ACCESS_H
+#define CTL_STORE_ACCESS_H
+
+#include <ev.h>
+
+#include "base/log.h"
+#include "ctl/ctl.h"
+#include "store/store.h"
+
+/* For reading; NULL after the reason was printed.  The caller closes it. */
+struct store *ctl_store(struct ctl *ctl);
+
+/* One question that may change something. */
+struct asking {
+	struct ctl *ctl;
+	struct ev_loop *loop;
+	struct log log;
+	struct store *store;
+	char by[64];                    /* who asks, for the job's record */
+	int status;                     /* enum control_status; CONTROL_FAILED until an answer says otherwise */
+};
+
+/* False after the reason was printed; asking_close() may follow either way. */
+bool asking_open(struct asking *asking, struct ctl *ctl);
+void asking_close(struct asking *asking);
+/* Tells gantryd's workers to look now.  One that does not run is said on stderr and is no error: the
+ * store remembers. */
+void asking_hint(struct asking *asking);
+
+#endif

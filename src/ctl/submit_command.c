@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* submit_command.c - asks for one deployment, and waits for its end if told to.
+ *
+ * Into the store's own queue it is admitted here and now; into another queue it is sent, and is a job when
+ * a worker has received it. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "conf/conf_job.h"
+#include "ctl/hand.h"
+#include "ctl/store_access.h"
+#include "job/job_message.h"
+
+static const double look_s = 0.2;
+
+struct submit {
+	struct ctl *ctl;
+	struct asking asking;
+	struct hand hand;
+	const char *queue_name;
+	const struct conf_queue *queue;
+	bool wait;
+	json_t *message;
+	char *body;
+	struct job *job;
+	struct store_admission admission;
+	ev_timer look;
+	int status;
+};
+
+static const struct option submit_options[] = {
+	{ "wait", no_argument, NULL, 'w' },
+	{ "queue", required_argument, NULL, 'q' },
+	{ "project", required_argument, NULL, 'p' },
+	{ "deployer", required_argument, NULL, 'd' },
+	{ "ref", required_argument, NULL, 'r' },
+	{ "commit", required_argument, NULL, 'c' },
+	{ "id", required_argument, NULL, 'i' },
+	{ "delay", required_argument, NULL, 'l' },
+	{ "env", required_argument, NULL, 'e' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* -- the message ------------------------------------------------------------------------------ */
+
+static bool add_variable(json_t *message, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	json_t *environment = json_object_get(message, "environment");
+	char *name;
+
+	if (equals == NULL || equals == text)
+		return false;
+	if (environment == NULL) {
+		environment = json_object();
+		json_object_set_new(message, "environment", environment);
+	}
+	name = xstrndup(text, (size_t)(equals - text));
+	json_object_set_new(environment, name, json_at_text(equals + 1));
+	free(name);
+	return true;
+}
+
+static bool take_option(struct submit *submit, int option, const char *value)
+{
+	static const struct { int option; const char *member; } members[] = {
+		{ 'p', "project" }, { 'd', "deployer" }, { 'r', "ref" }, { 'c', "commit" }, { 'i', "id" }, { 'l', "delay" },
+	};
+
+	if (option == 'w')
+		submit->wait = true;
+	else if (option == 'q')
+		submit->queue_name = value;
+	else if (option == 'e')
+		return add_variable(submit->message, value);
+	else if (option == '?')
+		return false;
+	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
+		if (members[i].option == option)
+			json_object_set_new(submit->message, members[i].member, json_at_text(value));
+	}
+	return true;
+}
+
+static bool parse(struct submit *submit, int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "w", submit_options, NULL)) != -1) {
+		if (!take_option(submit, option, optarg))
+			return false;
+	}
+	return optind == argc ? json_object_get(submit->message, "project") != NULL : optind + 1 == argc;
+}
+
+static bool read_all(FILE *file, struct buf *out)
+{
+	char block[65536];
+	size_t n;
+
+	while ((n = fread(block, 1, sizeof(block), file)) > 0) {
+		if (!buf_add(out, block, n))
+			return false;
+	}
+	return ferror(file) == 0;
+}
+
+/* What the command line says wins over what the file says. */
+static bool read_message(struct submit *submit, const char *path)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	struct error err;
+	struct buf text;
+	json_t *doc;
+
+	if (file == NULL) {
+		fprintf(stderr, "gantryctl: %s: %s\n", path, strerror(errno));
+		return false;
+	}
+	buf_init(&text, LIMIT_MESSAGE_BODY_BYTES);
+	if (!read_all(file, &text)) {
+		fprintf(stderr, "gantryctl: %s: cannot be read, or is above %d bytes\n", path, LIMIT_MESSAGE_BODY_BYTES);
+		buf_finish(&text);
+		return false;
+	}
+	if (file != stdin)
+		fclose(file);
+	doc = json_at_parse(buf_text(&text), text.size, &err);
+	buf_finish(&text);
+	if (!json_is_object(doc)) {
+		fprintf(stderr, "gantryctl: %s: %s\n", path, doc == NULL ? err.text : "expected a JSON object");
+		json_decref(doc);
+		return false;
+	}
+	json_object_update(doc, submit->message);
+	json_decref(submit->message);
+	submit->message = doc;
+	return true;
+}
+
+/* The named queue; else the API's; else the store's own, or the only one that there is. */
+static const struct conf_queue *choose_queue(const struct conf *conf, const char *name)
+{
+	if (name == NULL && conf->api != NULL)
+		name = conf->api->queue;
+	if (name != NULL)
+		return conf_find_queue(conf, name);
+	for (size_t i = 0; i < conf->queue_count; i++) {
+		if (conf->queues[i].type == CONF_QUEUE_STORE)
+			return &conf->queues[i];
+	}
+	return conf->queue_count == 1 ? &conf->queues[0] : NULL;
+}
+
+static bool understand(struct submit *submit)
+{
+	const struct conf *conf = ctl_conf(submit->ctl);
+	char id[RANDOM_ID_BYTES];
+	struct error err;
+
+	if (conf == NULL)
+		return false;
+	submit->queue = choose_queue(conf, submit->queue_name);
+	if (submit->queue == NULL) {
+		fprintf(stderr, "gantryctl: %s\n", submit->queue_name != NULL ? "no queue of that name" :
+			"which queue? --queue NAME says it");
+		return false;
+	}
+	random_id(id);
+	if (json_object_get(submit->message, "id") == NULL)
+		json_object_set_new(submit->message, "id", json_string(id));
+	submit->body = json_at_dump(submit->message);
+	submit->job = conf_job_parse(conf, submit->queue, NULL, submit->body, strlen(submit->body), &err);
+	if (submit->job == NULL)
+		fprintf(stderr, "gantryctl: %s\n", err.text);
+	return submit->job != NULL;
+}
+
+/* -- its end ---------------------------------------------------------------------------------- */
+
+static void say(const struct submit *submit, const char *state, const char *detail)
+{
+	json_t *doc;
+
+	if (!submit->ctl->json) {
+		printf("%s: %s%s%s\n", submit->job->id, state, detail != NULL && detail[0] != '\0' ? ": " : "",
+			detail != NULL ? detail : "");
+		return;
+	}
+	doc = json_pack("{s:o,s:o,s:o}", "id", json_at_text(submit->job->id), "state", json_at_text(state), "detail",
+		json_at_text(detail));
+	ctl_print_json(doc);
+	json_decref(doc);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct submit *submit = container_of(timer, struct submit, look);
+	struct error err = { 0 };
+	struct job *job = store_find(submit->asking.store, submit->job->id, &err);
+
+	(void)revents;
+	if (err.kind != ERROR_NONE) {
+		fprintf(stderr, "gantryctl: %s\n", err.text);
+		submit->status = CONTROL_FAILED;
+		ev_break(loop, EVBREAK_ALL);
+	} else if (job != NULL && job_state_final(job->state)) {
+		say(submit, job_state_name(job->state), job->detail);
+		submit->status = job->state == JOB_SUCCEEDED ? CONTROL_DONE : CONTROL_FAILED;
+		ev_break(loop, EVBREAK_ALL);
+	}
+	job_destroy(job);
+}
+
+static void accepted(struct submit *submit, const char *state)
+{
+	submit->status = CONTROL_DONE;
+	if (!submit->wait) {
+		say(submit, state, NULL);
+		ev_break(submit->asking.loop, EVBREAK_ALL);
+		return;
+	}
+	ev_timer_init(&submit->look, on_look, 0., look_s);
+	ev_timer_start(submit->asking.loop, &submit->look);
+}
+
+/* -- into the store --------------------------------------------------------------------------- */
+
+static void on_admitted(void *arg, const struct error *err)
+{
+	struct submit *submit = arg;
+
+	if (err != NULL) {
+		fprintf(stderr, "gantryctl: %s\n", err->text);
+		ev_break(submit->asking.loop, EVBREAK_ALL);
+	} else if (submit->admission.verdict == STORE_ADMITTED_REJECTED) {
+		fprintf(stderr, "gantryctl: %s: %s\n", submit->job->id, submit->job->detail != NULL ? submit->job->detail : "rejected");
+		ev_break(submit->asking.loop, EVBREAK_ALL);
+	} else {
+		if (submit->admission.verdict == STORE_ADMITTED_NEW)
+			asking_hint(&submit->asking);
+		accepted(submit, job_state_name(submit->job->state));
+	}
+}
+
+static void admit(struct submit *submit)
+{
+	submit->admission = (struct store_admission){ .job = submit->job, .released = true };
+	store_admit(submit->asking.store, &submit->admission, 1, on_admitted, submit);
+	ev_run(submit->asking.loop, 0);
+	ev_timer_stop(submit->asking.loop, &submit->look);
+	free(submit->admission.owner);
+}
+
+/* -- into another queue ----------------------------------------------------------------------- */
+
+static void drop(void *arg, struct queue_message **messages, size_t count)
+{
+	/* Never started, so it receives nothing. */
+	(void)arg, (void)messages, (void)count;
+}
+
+static const struct queue_events no_events = { .received = drop };
+
+static void on_sent(void *arg, size_t sent, const struct error *err)
+{
+	struct submit *submit = arg;
+
+	(void)sent;
+	submit->status = err == NULL ? CONTROL_DONE : CONTROL_FAILED;
+	if (err != NULL)
+		fprintf(stderr, "gantryctl: queue %s: %s\n", submit->queue->name, err->text);
+	ev_break(submit->hand.loop, EVBREAK_ALL);
+}
+
+static void send_on(struct submit *submit)
+{
+	struct queue_outgoing message = { .body = submit->body };
+
+	if (hand_open(&submit->hand, submit->ctl, submit->queue->name, &no_events)) {
+		/* A project is a group: its deployments stay in order. */
+		if (queue_ordered(submit->hand.queue)) {
+			message.group = submit->job->project;
+			message.dedup = submit->job->id;
+		}
+		queue_send(submit->hand.queue, &message, 1, on_sent, submit);
+		ev_run(submit->hand.loop, 0);
+	}
+	hand_close(&submit->hand);
+	if (submit->status != CONTROL_DONE)
+		return;
+	accepted(submit, "sent");
+	ev_run(submit->asking.loop, submit->wait ? 0 : EVRUN_NOWAIT);
+	ev_timer_stop(submit->asking.loop, &submit->look);
+}
+
+int run_submit(struct ctl *ctl, int argc, char **argv)
+{
+	struct submit submit = { .ctl = ctl, .message = json_object(), .status = CONTROL_FAILED };
+
+	if (!parse(&submit, argc, argv)) {
+		submit.status = command_usage("submit");
+	} else if ((optind == argc || read_message(&submit, argv[optind])) && understand(&submit)) {
+		if (asking_open(&submit.asking, ctl)) {
+			if (submit.queue->type == CONF_QUEUE_STORE)
+				admit(&submit);
+			else
+				send_on(&submit);
+		}
+		asking_close(&submit.asking);
+	}
+	json_decref(submit.message);
+	job_destroy(submit.job);
+	free(submit.body);
+	return submit.status;
+}
