@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* state_routes.c - what goes on as a whole: workers, queues, locks, health. */
+#include <string.h>
+
+#include "api/master_status.h"
+#include "api/pending.h"
+#include "api/routes.h"
+#include "base/json_at.h"
+#include "job/job_record.h"
+
+enum { LOCKS_DEFAULT = 100, LOCKS_MAX = 1000 };
+
+static json_t *lock_record(const struct store_lock *lock)
+{
+	json_t *object = json_object();
+
+	json_object_set_new(object, "key", json_at_text(lock->key));
+	json_object_set_new(object, "holder", json_at_text(lock->holder));
+	json_object_set_new(object, "project", json_at_text(lock->project));
+	job_record_stamp(object, "since", lock->since_ms);
+	json_object_set_new(object, "fence", json_integer(lock->grant));
+	json_object_set_new(object, "waiting", json_integer((json_int_t)lock->waiting));
+	return object;
+}
+
+void answer_locks(struct api *api, struct request *request)
+{
+	struct store_lock *locks;
+	struct error err;
+	json_t *doc, *list;
+	int64_t max;
+	size_t count;
+
+	if (!request_query_number(request, "count", 1, LOCKS_MAX, LOCKS_DEFAULT, &max))
+		return;
+	if (!store_locks(api->store, request_query(request, "after"), (size_t)max, &locks, &count, &err)) {
+		request_answer_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "not available", "%s", err.text);
+		return;
+	}
+	doc = json_object();
+	list = json_array();
+	for (size_t i = 0; i < count; i++) {
+		if (locks[i].project == NULL || auth_may_project(request, locks[i].project))
+			json_array_append_new(list, lock_record(&locks[i]));
+	}
+	json_object_set_new(doc, "locks", list);
+	if (count == (size_t)max)
+		json_object_set_new(doc, "after", json_at_text(locks[count - 1].key));
+	store_locks_free(locks, count);
+	request_answer_json(request, MHD_HTTP_OK, doc);
+}
+
+void answer_healthz(struct api *api, struct request *request)
+{
+	(void)api;
+	request_answer_json(request, MHD_HTTP_OK, json_pack("{s:s}", "status", "alive"));
+}
+
+/* -- what the master knows ---------------------------------------------------------------------- */
+
+static void on_workers(void *arg, const json_t *doc, const struct error *err)
+{
+	struct request *request = pending_end(arg);
+
+	if (request == NULL)
+		return;
+	if (err != NULL)
+		answer_failed(request, err);
+	else
+		request_answer_json(request, MHD_HTTP_OK, json_deep_copy(doc));
+}
+
+void answer_workers(struct api *api, struct request *request)
+{
+	master_status_ask(api->master, on_workers, pending_begin(api, request));
+}
+
+static int64_t number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static void add_number(json_t *sum, const json_t *part, const char *key)
+{
+	json_object_set_new(sum, key, json_integer(number_of(sum, key) + number_of(part, key)));
+}
+
+/* One queue over all workers.  A receive that any of them completed says that it answers. */
+static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts)
+{
+	static const char *const sums[] = { "held", "receiving", "received", "settled", "empty_receives", "failures" };
+	static const char *const types[CONF_QUEUE_TYPES] = {
+		[CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_REDIS] = "redis", [CONF_QUEUE_STORE] = "store",
+	};
+	json_t *sum = json_object();
+	int64_t age_ms = -1;
+	const json_t *part;
+	size_t i;
+
+	json_object_set_new(sum, "name", json_at_text(conf->name));
+	json_object_set_new(sum, "type", json_at_text(types[conf->type]));
+	json_array_foreach(parts, i, part) {
+		int64_t at_ms = number_of(part, "last_receive_age_ms");
+
+		if (strcmp(json_string_value(json_object_get(part, "name")), conf->name) != 0)
+			continue;
+		for (size_t k = 0; k < sizeof(sums) / sizeof(*sums); k++)
+			add_number(sum, part, sums[k]);
+		if (at_ms >= 0 && (age_ms < 0 || at_ms < age_ms))
+			age_ms = at_ms;
+	}
+	json_object_set_new(sum, "last_receive_age_ms", age_ms >= 0 ? json_integer(age_ms) : json_null());
+	return sum;
+}
+
+json_t *queue_sums(const struct conf *conf, const json_t *status)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < conf->queue_count; i++)
+		json_array_append_new(list, queue_sum(&conf->queues[i], json_object_get(status, "queues")));
+	return list;
+}
+
+static void on_queues(void *arg, const json_t *doc, const struct error *err)
+{
+	struct api *api = ((struct pending *)arg)->api;
+	struct request *request = pending_end(arg);
+
+	if (request == NULL)
+		return;
+	if (err != NULL)
+		answer_failed(request, err);
+	else
+		request_answer_json(request, MHD_HTTP_OK, json_pack("{s:o}", "queues", queue_sums(api->conf, doc)));
+}
+
+void answer_queues(struct api *api, struct request *request)
+{
+	master_status_ask(api->master, on_queues, pending_begin(api, request));
+}
+
+/* -- readiness -------------------------------------------------------------------------------- */
+
+enum { READY_GRACE_MS = 10000 };                /* past an open receive's wait_time */
+
+/* The first queue that nobody has completed a receive of lately, or NULL. */
+static const char *silent_queue(const struct conf *conf, const json_t *sums)
+{
+	for (size_t i = 0; i < conf->queue_count; i++) {
+		const struct conf_queue *queue = &conf->queues[i];
+		const json_t *age = json_object_get(json_array_get(sums, i), "last_receive_age_ms");
+
+		if (queue->type == CONF_QUEUE_STORE)
+			continue;
+		if (!json_is_integer(age) || json_integer_value(age) > queue->wait_time_ms + READY_GRACE_MS)
+			return queue->name;
+	}
+	return NULL;
+}
+
+static void on_ready(void *arg, const json_t *doc, const struct error *err)
+{
+	struct api *api = ((struct pending *)arg)->api;
+	struct request *request = pending_end(arg);
+	const char *silent;
+	json_t *sums;
+
+	if (request == NULL)
+		return;
+	if (err != NULL) {
+		answer_failed(request, err);
+		return;
+	}
+	sums = queue_sums(api->conf, doc);
+	silent = silent_queue(api->conf, sums);
+	json_decref(sums);
+	if (silent != NULL)
+		request_answer_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "not ready", "no receive from queue %s was completed lately",
+			silent);
+	else
+		request_answer_json(request, MHD_HTTP_OK, json_pack("{s:s}", "status", "ready"));
+}
+
+void answer_readyz(struct api *api, struct request *request)
+{
+	master_status_ask(api->master, on_ready, pending_begin(api, request));
+}
