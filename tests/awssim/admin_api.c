@@ -6,6 +6,7 @@
 #include "ecs_task.h"
 #include "fault.h"
 #include "identity.h"
+#include "json_pool.h"
 #include "member.h"
 #include "sqs.h"
 #include "stats.h"
@@ -194,20 +195,22 @@ static void clear_faults(struct simulator *sim, const struct http_request *reque
 static void set_capacity(struct simulator *sim, const struct http_request *request, json_t *in,
 			 json_t *out, struct aws_error *error)
 {
-	const char *provider = NULL, *reason = NULL;
+	const char *provider = NULL, *subnet = NULL, *reason = NULL;
 	struct ecs_capacity *capacity;
 	json_int_t available = -1;
 
 	(void)request, (void)out;
 	if (!member_string(in, "provider", &provider, error) ||
+	    !member_string(in, "subnet", &subnet, error) ||
 	    !member_string(in, "reason", &reason, error) ||
 	    !member_integer(in, "available", &available, error))
 		return;
-	if (provider == NULL) {
-		aws_error_set(error, "InvalidParameter", "provider is missing");
+	if ((provider == NULL) == (subnet == NULL)) {
+		aws_error_set(error, "InvalidParameter", "provider or subnet is missing");
 		return;
 	}
-	capacity = ecs_capacity(sim->ecs, provider);
+	capacity = provider != NULL ? ecs_capacity(sim->ecs, provider)
+				    : ecs_subnet_capacity(sim->ecs, subnet);
 	capacity->available = available;
 	if (reason != NULL)
 		snprintf(capacity->reason, sizeof(capacity->reason), "%s", reason);
@@ -272,8 +275,30 @@ static void set_ecs(struct simulator *sim, const struct http_request *request, j
 	    member_integer(in, "stop_ms", &settings->stop_ms, error) &&
 	    member_integer(in, "stop_timeout_ms", &settings->stop_timeout_ms, error) &&
 	    member_integer(in, "consistency_ms", &settings->consistency_ms, error) &&
-	    member_integer(in, "stopped_life_s", &settings->stopped_life_s, error))
+	    member_integer(in, "stopped_life_s", &settings->stopped_life_s, error) &&
+	    member_bool(in, "first_subnet", &settings->first_subnet, error))
 		member_bool(in, "failures_bind_token", &settings->failures_bind_token, error);
+}
+
+static void set_rate(struct simulator *sim, const struct http_request *request, json_t *in,
+		     json_t *out, struct aws_error *error)
+{
+	const json_t *per_s = json_object_get(in, "per_s"), *burst = json_object_get(in, "burst");
+	const char *action = NULL;
+	struct ecs_rate *rate;
+
+	(void)request, (void)out;
+	if (!member_string(in, "action", &action, error))
+		return;
+	if (action == NULL ||
+	    (strcmp(action, "RunTask") != 0 && strcmp(action, "DescribeTasks") != 0)) {
+		aws_error_set(error, "InvalidParameter", "action is RunTask or DescribeTasks");
+		return;
+	}
+	rate = strcmp(action, "RunTask") == 0 ? &sim->ecs->run_rate : &sim->ecs->describe_rate;
+	*rate = (struct ecs_rate){ .per_s = json_number_value(per_s),
+				   .at_ms = world_now_ms(&sim->world) };
+	rate->tokens = rate->burst = burst == NULL ? rate->per_s : json_number_value(burst);
 }
 
 static void set_credentials(struct simulator *sim, const struct http_request *request, json_t *in,
@@ -303,6 +328,7 @@ static const struct {
 	{ "GET", "/_admin/clock", show_clock },
 	{ "POST", "/_admin/events", set_events },
 	{ "POST", "/_admin/ecs", set_ecs },
+	{ "POST", "/_admin/rate", set_rate },
 	{ "POST", "/_admin/credentials", set_credentials },
 };
 
@@ -324,7 +350,7 @@ static void admin_answer(struct http_exchange *exchange, int status, const json_
 	answer.body = dump;
 	answer.bytes = strlen(dump);
 	http_exchange_answer(exchange, &answer);
-	free(dump);
+	json_pool_free(dump);
 }
 
 bool admin_handle(struct simulator *sim, struct http_exchange *exchange)

@@ -41,13 +41,17 @@
  *                              entry_error (batch calls: one entry each time)
  *        Metadata calls are IMDSToken IMDSRole IMDSCredentials IMDSRegion ContainerCredentials.
  *   GET, DELETE /_admin/fault    the rules that are left; no more faults
- *   POST /_admin/capacity        {"provider": "FARGATE_SPOT", "available": N (-1: no end), "reason"}
+ *   POST /_admin/capacity        {"provider": "FARGATE_SPOT", "available": N (-1: no end), "reason"};
+ *                                the same with "subnet"; of several, RunTask takes one by chance
+ *   POST /_admin/rate            {"action": "RunTask" or "DescribeTasks", "per_s": N (0: no end),
+ *                                "burst": N (per_s)}: calls beyond are throttled
  *   POST /_admin/duplicate       {"probability": P, "after_delete": P}, standard queues
  *   POST /_admin/clock           {"advance_s": N}: everything stored gets older;
  *                                {"skew_s": N}: the Date header, and what signatures are held to
  *   POST /_admin/events          {"queue_url": URL or null}: task state changes, as events
  *   POST /_admin/ecs             {"start_ms", "run_ms", "stop_ms", "stop_timeout_ms",
- *                                "consistency_ms", "stopped_life_s", "failures_bind_token"}
+ *                                "consistency_ms", "stopped_life_s", "failures_bind_token",
+ *                                "first_subnet": true chooses the first, not any}
  *   POST /_admin/credentials     {"life_s": N, "expire": true, "container_token",
  *                                "web_identity_token"}
  *
@@ -57,6 +61,7 @@
 #include "call.h"
 #include "ecs.h"
 #include "identity.h"
+#include "json_pool.h"
 #include "key_ring.h"
 #include "options.h"
 #include "sqs.h"
@@ -174,6 +179,7 @@ static void simulator_finish(struct simulator *sim)
 	json_decref(sim->published);
 	text_finish(&sim->scratch);
 	text_finish(&sim->headers);
+	text_finish(&sim->raw);
 	if (sim->record != NULL)
 		fclose(sim->record);
 	world_finish(&sim->world);
@@ -204,6 +210,7 @@ int main(int argc, char **argv)
 	if (!options_read(&options, argc, argv))
 		return options.exit_status;
 	signal(SIGPIPE, SIG_IGN);
+	json_pool_begin();
 	simulator_init(&sim, &options);
 	watch_stop(sim.world.loop, &watchers, options.parent_fd);
 	if (simulator_open(&sim, &options) && announce(&sim, &options)) {

@@ -4,6 +4,8 @@
 #include "call.h"
 
 #include "answer.h"
+#include "json_pool.h"
+#include "json_read.h"
 #include "key_ring.h"
 #include "query_form.h"
 #include "sigv4_check.h"
@@ -16,11 +18,26 @@ static const struct service *const services[] = {
 	&sqs_service, &ecs_service, &sns_service, &sts_service,
 };
 
-enum { SERVICES = sizeof(services) / sizeof(services[0]) };
+enum {
+	SERVICES = sizeof(services) / sizeof(services[0]),
+	LIMIT_KEPT_BYTES = 64 * 1024,
+};
 
 static const char *call_name(const struct call *call)
 {
 	return call->action == NULL ? "unknown" : call->action->name;
+}
+
+static void keep_raw(struct call *call)
+{
+	struct text *kept = &call->sim->raw;
+
+	if (kept->room > 0 || call->raw.room > LIMIT_KEPT_BYTES) {
+		text_finish(&call->raw);
+		return;
+	}
+	*kept = call->raw;
+	text_clear(kept);
 }
 
 static void call_destroy(struct call *call, const char *outcome)
@@ -30,7 +47,7 @@ static void call_destroy(struct call *call, const char *outcome)
 	aws_error_finish(&call->error);
 	json_decref(call->in);
 	json_decref(call->out);
-	text_finish(&call->raw);
+	keep_raw(call);
 	free(call->fault);
 	free(call);
 }
@@ -118,7 +135,7 @@ static bool call_parse(struct call *call, const struct http_request *request)
 			      "Content-Type has to be %s", call->service->json_type);
 		return false;
 	}
-	call->in = json_loadb(request->body, request->body_bytes, JSON_ALLOW_NUL, &problem);
+	call->in = json_read(request->body, request->body_bytes, &problem);
 	if (!json_is_object(call->in)) {
 		aws_error_set(&call->error, "SerializationException", "%s",
 			      call->in == NULL ? problem.text : "not an object");
@@ -154,7 +171,7 @@ static void call_record(struct call *call)
 	dump = json_dumps(line, JSON_COMPACT);
 	fprintf(call->sim->record, "%s\n", dump);
 	fflush(call->sim->record);
-	free(dump);
+	json_pool_free(dump);
 	json_decref(line);
 }
 
@@ -309,6 +326,8 @@ void call_begin(struct simulator *sim, struct http_exchange *exchange)
 	call->sim = sim;
 	call->exchange = exchange;
 	call->out = json_object();
+	call->raw = sim->raw;
+	sim->raw = (struct text){ 0 };
 	world_uuid(&sim->world, call->request_id);
 	call_identify(call, request);
 	if (!call_is_signed(call, request)) {

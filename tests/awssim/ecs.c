@@ -51,6 +51,7 @@ void ecs_clear(struct ecs *ecs)
 		free(container_of(node, struct ecs_capacity, peers));
 	list_init(&ecs->capacities);
 	table_finish(&ecs->capacities_by_name);
+	ecs->run_rate = ecs->describe_rate = (struct ecs_rate){ .per_s = 0 };
 }
 
 void ecs_destroy(struct ecs *ecs)
@@ -71,6 +72,8 @@ void ecs_destroy(struct ecs *ecs)
 	}
 	table_finish(&ecs->clusters_by_name);
 	ecs_definitions_finish(ecs);
+	text_finish(&ecs->overrides);
+	text_finish(&ecs->scratch);
 	free(ecs->events_queue_url);
 	free(ecs->settings.exec_dir);
 	free(ecs);
@@ -106,7 +109,7 @@ struct ecs_cluster *ecs_cluster(struct ecs *ecs, const char *name, struct aws_er
 	return NULL;
 }
 
-struct ecs_capacity *ecs_capacity(struct ecs *ecs, const char *provider)
+static struct ecs_capacity *capacity_get(struct ecs *ecs, const char *provider, const char *reason)
 {
 	struct table_node *node = table_find(&ecs->capacities_by_name, provider);
 	struct ecs_capacity *capacity;
@@ -117,12 +120,26 @@ struct ecs_capacity *ecs_capacity(struct ecs *ecs, const char *provider)
 	capacity = xcalloc(1, sizeof(*capacity) + bytes);
 	memcpy(capacity->name, provider, bytes);
 	capacity->available = -1;
-	snprintf(capacity->reason, sizeof(capacity->reason), "%s",
-		 strncmp(provider, "FARGATE", 7) == 0
-			 ? "Capacity is unavailable at this time. Please try again later or in a "
-			   "different availability zone"
-			 : "RESOURCE:MEMORY");
+	snprintf(capacity->reason, sizeof(capacity->reason), "%s", reason);
 	list_add_tail(&ecs->capacities, &capacity->peers);
 	table_insert(&ecs->capacities_by_name, &capacity->by_name, capacity->name);
 	return capacity;
+}
+
+static const char unavailable[] = "Capacity is unavailable at this time. Please try again later or in a "
+				  "different availability zone";
+
+struct ecs_capacity *ecs_capacity(struct ecs *ecs, const char *provider)
+{
+	return capacity_get(ecs, provider, strncmp(provider, "FARGATE", 7) == 0 ? unavailable
+										: "RESOURCE:MEMORY");
+}
+
+/* No provider's name begins like that. */
+struct ecs_capacity *ecs_subnet_capacity(struct ecs *ecs, const char *subnet)
+{
+	char name[256];
+
+	snprintf(name, sizeof(name), "/%s", subnet);
+	return capacity_get(ecs, name, unavailable);
 }

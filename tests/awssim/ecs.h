@@ -6,6 +6,7 @@
 #include "aws_error.h"
 #include "list.h"
 #include "table.h"
+#include "text.h"
 #include "world.h"
 
 struct sqs;
@@ -18,6 +19,7 @@ struct ecs_settings {
 	json_int_t consistency_ms;      /* a new task is not described before */
 	json_int_t stopped_life_s;      /* a stopped task is described for so long */
 	bool failures_bind_token;       /* a RunTask that started nothing is remembered as well */
+	bool first_subnet;              /* the first of several subnets is chosen, not any */
 	bool exec;                      /* commands are run as local processes */
 	char *exec_dir;                 /* where; NULL: the simulator's own directory */
 };
@@ -33,7 +35,14 @@ struct ecs_cluster {
 	struct list token_order;        /* oldest first */
 };
 
-/* Room for tasks of one capacity provider or launch type. */
+/* How many calls ECS takes: a bucket of tokens. */
+struct ecs_rate {
+	double per_s, burst;            /* per_s 0: any number */
+	double tokens;
+	int64_t at_ms;                  /* when tokens was right */
+};
+
+/* Room for tasks of one capacity provider, launch type or subnet. */
 struct ecs_capacity {
 	struct table_node by_name;
 	struct list peers;
@@ -53,10 +62,12 @@ struct ecs {
 	struct world *world;
 	struct sqs *sqs;                /* where events go */
 	struct ecs_settings settings;
+	struct ecs_rate run_rate, describe_rate;
 	struct table clusters_by_name, capacities_by_name, definitions_by_name;
 	struct list clusters, capacities, definitions;
 	char *events_queue_url;         /* NULL: no events */
 	uint64_t serial;                /* of the last task */
+	struct text overrides, scratch; /* room for texts of one launch, kept for the next */
 };
 
 struct ecs *ecs_create(struct world *, struct sqs *);
@@ -67,6 +78,7 @@ void ecs_clear(struct ecs *);           /* tasks, tokens and capacity limits; pr
 struct ecs_cluster *ecs_cluster(struct ecs *, const char *name, struct aws_error *);
 struct ecs_cluster *ecs_cluster_add(struct ecs *, const char *name);
 struct ecs_capacity *ecs_capacity(struct ecs *, const char *provider);
+struct ecs_capacity *ecs_subnet_capacity(struct ecs *, const char *subnet);
 
 /* Task definitions: ecs_definition.c */
 void ecs_definition_register(struct ecs *, json_t *in, json_t *out, struct aws_error *);

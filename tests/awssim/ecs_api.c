@@ -35,6 +35,24 @@ static void add_missing(json_t *failures, const char *arn)
 	json_array_append_new(failures, json_pack("{s:s, s:s}", "arn", arn, "reason", "MISSING"));
 }
 
+bool ecs_allows(struct call *call, struct ecs_rate *rate)
+{
+	int64_t now_ms = world_now_ms(&call->sim->world);
+
+	if (rate->per_s <= 0)
+		return true;
+	rate->tokens += (double)(now_ms - rate->at_ms) / 1000 * rate->per_s;
+	rate->at_ms = now_ms;
+	if (rate->tokens > rate->burst)
+		rate->tokens = rate->burst;
+	if (rate->tokens >= 1) {
+		rate->tokens -= 1;
+		return true;
+	}
+	aws_error_set(&call->error, "ThrottlingException", "Rate exceeded");
+	return false;
+}
+
 /* ---- DescribeTasks, StopTask ---- */
 
 static bool check_names(struct call *call, const struct ecs_cluster *cluster, json_t *names)
@@ -97,7 +115,9 @@ static void add_missing_task(json_t *failures, const struct ecs_cluster *cluster
 
 static void describe_tasks(struct call *call)
 {
-	struct ecs_cluster *cluster = call_cluster(call);
+	struct ecs_cluster *cluster = ecs_allows(call, &call_ecs(call)->describe_rate)
+					      ? call_cluster(call)
+					      : NULL;
 	json_t *names = NULL, *include = NULL, *name, *failures;
 	size_t i;
 
@@ -186,13 +206,11 @@ static bool read_filter(struct call *call, struct list_filter *filter)
 /* PENDING is accepted and matches nothing, as the service's model says. */
 static bool is_listed(const struct ecs_task *task, const struct list_filter *filter)
 {
-	const char *started_by = json_string_value(json_object_get(task->in, "startedBy"));
-
 	return ecs_task_is_visible(task) &&
 	       strcmp(filter->desired, task->stop_wanted ? "STOPPED" : "RUNNING") == 0 &&
 	       (filter->family == NULL || strcmp(filter->family, task->family) == 0) &&
 	       (filter->started_by == NULL ||
-		(started_by != NULL && strcmp(filter->started_by, started_by) == 0));
+		(task->started_by != NULL && strcmp(filter->started_by, task->started_by) == 0));
 }
 
 static void list_tasks(struct call *call)

@@ -8,4 +8,8 @@
 
 action_fn ecs_run_task;
 
+struct ecs_rate;
+/* Counts a call; false with ThrottlingException: it is one too many. */
+bool ecs_allows(struct call *, struct ecs_rate *);
+
 #endif

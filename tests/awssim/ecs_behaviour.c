@@ -9,7 +9,9 @@ static const json_t *container_overrides(const json_t *in)
 	return json_object_get(json_object_get(in, "overrides"), "containerOverrides");
 }
 
-static void merge_environment(json_t *out, const json_t *containers)
+typedef void variable_fn(void *arg, const char *name, json_t *value);
+
+static void each_variable(const json_t *containers, variable_fn *fn, void *arg)
 {
 	json_t *container, *variable;
 	size_t i, j;
@@ -20,17 +22,37 @@ static void merge_environment(json_t *out, const json_t *containers)
 			json_t *value = json_object_get(variable, "value");
 
 			if (name != NULL && json_is_string(value))
-				json_object_set(out, name, value);
+				fn(arg, name, value);
 		}
 	}
 }
 
-json_t *ecs_override_environment(const json_t *in)
+static void add_to_text(void *arg, const char *name, json_t *value)
 {
-	json_t *out = json_object();
+	text_add(arg, name, strlen(name) + 1);
+	text_add(arg, json_string_value(value), strlen(json_string_value(value)) + 1);
+}
 
-	merge_environment(out, container_overrides(in));
-	return out;
+void ecs_override_environment(struct text *out, const json_t *in)
+{
+	each_variable(container_overrides(in), add_to_text, out);
+}
+
+static void add_to_object(void *arg, const char *name, json_t *value)
+{
+	json_object_set(arg, name, value);
+}
+
+/* Few tasks have any of these, and each is kept as long as its task. */
+static void add_simulated(void *arg, const char *name, json_t *value)
+{
+	json_t **object = arg;
+
+	if (strncmp(name, "SIM_", 4) != 0)
+		return;
+	if (*object == NULL)
+		*object = json_object();
+	json_object_set(*object, name, value);
 }
 
 /* ---- containers ---- */
@@ -78,7 +100,7 @@ void ecs_task_read_containers(struct ecs_task *task, const json_t *definition)
 			      json_array_size(overrides) > 0 ? !is_overridden(task->in, name)
 							     : i > 0);
 	}
-	if (json_object_get(task->environment, "SIM_SIDECAR_EXIT") != NULL)
+	if (json_object_get(task->simulated, "SIM_SIDECAR_EXIT") != NULL)
 		add_container(task, "sidecar", true);
 }
 
@@ -106,16 +128,12 @@ static bool flag(const json_t *environment, const char *name)
 void ecs_task_read_behaviour(struct ecs_task *task, const json_t *definition)
 {
 	const struct ecs_settings *settings = &task->cluster->ecs->settings;
-	json_t *all = json_object();
+	const json_t *all;
 
-	merge_environment(all, json_object_get(definition, "containerDefinitions"));
-	if (json_object_size(all) == 0) {
-		json_decref(all);
-		all = json_incref(task->environment);
-	} else {
-		json_object_update(all, task->environment);
-	}
-	task->behaviour_source = all;
+	each_variable(json_object_get(definition, "containerDefinitions"), add_simulated,
+		      &task->simulated);
+	each_variable(container_overrides(task->in), add_simulated, &task->simulated);
+	all = task->simulated;
 	task->behaviour = (struct ecs_behaviour){
 		.start_ms = number(all, "SIM_START_MS", settings->start_ms),
 		.run_ms = number(all, "SIM_RUN_MS", settings->run_ms),
@@ -207,8 +225,8 @@ char **ecs_task_environment_strings(const struct ecs_task *task, const json_t *d
 	json_object_set_new(all, "PATH", json_string(path == NULL ? "/usr/bin:/bin" : path));
 	json_object_set_new(all, "HOME", json_string(home == NULL ? "/" : home));
 	json_object_set_new(all, "ECS_TASK_ARN", json_string(task->arn));
-	merge_environment(all, json_object_get(definition, "containerDefinitions"));
-	json_object_update(all, task->environment);
+	each_variable(json_object_get(definition, "containerDefinitions"), add_to_object, all);
+	each_variable(container_overrides(task->in), add_to_object, all);
 	strings = xcalloc(json_object_size(all) + 1, sizeof(*strings));
 	json_object_foreach(all, name, value)
 		add_variable(strings, &used, name, json_string_value(value));

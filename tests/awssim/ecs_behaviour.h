@@ -6,11 +6,11 @@
 
 #include "ecs_task.h"
 
-/* Variables of the container overrides, all together; a new object of strings. */
-json_t *ecs_override_environment(const json_t *in);
-/* Containers by the definition, or by the overrides when the definition is made up. */
-void ecs_task_read_containers(struct ecs_task *, const json_t *definition);
+/* Variables of the container overrides, all together, as NAME NUL VALUE NUL; the last of a name counts. */
+void ecs_override_environment(struct text *out, const json_t *in);
 void ecs_task_read_behaviour(struct ecs_task *, const json_t *definition);
+/* Containers by the definition, or by the overrides when the definition is made up.  After the above. */
+void ecs_task_read_containers(struct ecs_task *, const json_t *definition);
 /* The first command to be found; NULL: none.  Freed by ecs_strings_free(). */
 char **ecs_task_read_command(const struct ecs_task *, const json_t *definition);
 /* NAME=value of a clean environment, the definition's and the overrides'. */

@@ -2,6 +2,7 @@
 /* ecs_render.c - a task's members, in the API's and in the events' spelling. */
 #include "ecs_render.h"
 
+#include "ecs_run_check.h"
 #include "json_text.h"
 #include "sqs.h"
 #include "xalloc.h"
@@ -35,18 +36,6 @@ static void add_time(struct text *out, const char *name, int64_t at_ms, enum ecs
 	}
 	text_add_number(out, at_ms / 1000);
 	text_add(out, fraction, sizeof(fraction));
-}
-
-/* A member of the request, shown as it was given. */
-static bool add_given(struct text *out, const struct ecs_task *task, const char *name)
-{
-	json_t *value = json_object_get(task->in, name);
-
-	if (value == NULL || json_is_null(value))
-		return false;
-	json_text_name(out, name);
-	json_text_value(out, value);
-	return true;
 }
 
 static const char *container_status(const struct ecs_task *task)
@@ -87,14 +76,9 @@ static void add_containers(struct text *out, const struct ecs_task *task)
 
 static void add_attachments(struct text *out, const struct ecs_task *task, enum ecs_times times)
 {
-	const json_t *network = json_object_get(task->in, "networkConfiguration");
-	const json_t *awsvpc = json_object_get(network, "awsvpcConfiguration");
-	const char *subnet = json_string_value(
-		json_array_get(json_object_get(awsvpc, "subnets"), 0));
-
 	json_text_name(out, "attachments");
 	text_add_string(out, "[");
-	if (subnet != NULL) {
+	if (task->subnet != NULL) {
 		text_add_string(out, "{");
 		json_text_member(out, "id", task->id);
 		json_text_member(out, "type",
@@ -103,7 +87,7 @@ static void add_attachments(struct text *out, const struct ecs_task *task, enum 
 						: task->state == ECS_STOPPED    ? "DELETED"
 										: "ATTACHED");
 		text_add_string(out, ",\"details\":[{\"name\":\"subnetId\"");
-		json_text_member(out, "value", subnet);
+		json_text_member(out, "value", task->subnet);
 		text_add_string(out, "}]}");
 	}
 	text_add_string(out, "]");
@@ -120,42 +104,89 @@ static void add_times(struct text *out, const struct ecs_task *task, enum ecs_ti
 	add_time(out, "stoppedAt", task->stopped_ms, times);
 }
 
-static void add_names(struct text *out, const struct ecs_task *task)
+/* A member of the request, shown as it was given. */
+static bool add_given(struct text *out, const struct ecs_task *task, const char *name)
 {
+	json_t *value = json_object_get(task->in, name);
+
+	if (value == NULL || json_is_null(value))
+		return false;
+	json_text_name(out, name);
+	json_text_value(out, value);
+	return true;
+}
+
+/* Exactly as large as it has to be: there may be very many. */
+static void keep(struct text *kept, const struct text *text)
+{
+	text_finish(kept);
+	kept->data = xmemdup(text->data, text->bytes + 1);
+	kept->bytes = text->bytes;
+	kept->room = text->bytes + 1;
+}
+
+void ecs_render_given(struct ecs_task *task, const struct ecs_run_request *request,
+		      const char *launch_type, const char *capacity_provider)
+{
+	struct text *out = &task->cluster->ecs->scratch;
+
+	text_clear(out);
+	text_add_string(out, "{");
 	json_text_member(out, "taskArn", task->arn);
 	json_text_member(out, "clusterArn", task->cluster->arn);
 	json_text_member(out, "taskDefinitionArn", task->definition_arn);
-	json_text_member(out, "lastStatus", ecs_task_state_names[task->state]);
-	json_text_member(out, "desiredStatus", task->stop_wanted ? "STOPPED" : "RUNNING");
-	add_given(out, task, "startedBy");
+	json_text_member(out, "launchType", launch_type);
+	json_text_member(out, "capacityProviderName", capacity_provider);
+	json_text_member(out, "startedBy", task->started_by);
 	if (!add_given(out, task, "group")) {
 		text_add_string(out, ",\"group\":\"family:");
 		text_add_string(out, task->family);
 		text_add_string(out, "\"");
 	}
+	text_add_string(out, ",\"overrides\":");
+	if (request->overrides->bytes > 0)
+		text_add(out, request->overrides->data, request->overrides->bytes);
+	else
+		text_add_string(out, "{\"containerOverrides\":[],"
+				     "\"inferenceAcceleratorOverrides\":[]}");
+	add_given(out, task, "enableExecuteCommand");
+	add_given(out, task, "platformVersion");
+	keep(&task->given, out);
+	text_clear(out);
+	text_add_string(out, "{");
+	if (add_given(out, task, "tags"))
+		keep(&task->tags, out);
+}
+
+static void add_changing(struct text *out, const struct ecs_task *task)
+{
+	json_text_member(out, "lastStatus", ecs_task_state_names[task->state]);
+	json_text_member(out, "desiredStatus", task->stop_wanted ? "STOPPED" : "RUNNING");
 	json_text_number_member(out, "version", task->version);
-	json_text_member(out, "launchType", task->launch_type);
-	json_text_member(out, "capacityProviderName", task->capacity_provider);
 	json_text_member(out, "stopCode", task->stop_code);
 	json_text_member(out, "stoppedReason", task->stopped_reason);
+}
+
+static void add_tags(struct text *out, const struct ecs_task *task, bool with_tags)
+{
+	text_add_string(out, ",");
+	if (with_tags && task->tags.bytes > 0)
+		text_add(out, task->tags.data + 1, task->tags.bytes - 1);
+	else
+		text_add_string(out, "\"tags\":[]");
 }
 
 /* The object stays open: events have one more member. */
 static void add_task(struct text *out, const struct ecs_task *task, enum ecs_times times,
 		     bool with_tags)
 {
-	text_add_string(out, "{");
-	add_names(out, task);
+	text_add(out, task->given.data, task->given.bytes);
+	add_changing(out, task);
 	add_times(out, task, times);
 	add_containers(out, task);
-	if (!add_given(out, task, "overrides"))
-		text_add_string(out, ",\"overrides\":{\"containerOverrides\":[],"
-				     "\"inferenceAcceleratorOverrides\":[]}");
 	add_attachments(out, task, times);
-	add_given(out, task, "enableExecuteCommand");
-	add_given(out, task, "platformVersion");
-	if (times == ECS_TIMES_EPOCH && !(with_tags && add_given(out, task, "tags")))
-		text_add_string(out, ",\"tags\":[]");
+	if (times == ECS_TIMES_EPOCH)
+		add_tags(out, task, with_tags);
 }
 
 void ecs_render_task(struct text *out, const struct ecs_task *task, enum ecs_times times,

@@ -2,6 +2,7 @@
 /* ecs_run.c - RunTask: the same token is the same launch, capacity may be missing. */
 #include "ecs_api.h"
 
+#include "ecs_behaviour.h"
 #include "ecs_render.h"
 #include "ecs_run_check.h"
 #include "ecs_token.h"
@@ -24,13 +25,7 @@ static json_t *failure(const char *arn, const char *reason, const char *detail)
 /* What makes two requests with one token the same: every member but the token. */
 static uint64_t hash_parameters(struct call *call)
 {
-	json_t *copy = json_copy(call->in);
-	uint64_t hash;
-
-	json_object_del(copy, "clientToken");
-	hash = json_text_hash(copy);
-	json_decref(copy);
-	return hash;
+	return json_text_hash_without(call->in, "clientToken");
 }
 
 /* ---- a token that is known ---- */
@@ -113,22 +108,28 @@ static const char *choose_provider(struct call *call, const json_t *strategy,
 
 static void note_task(struct call *call, struct ecs_task *task, const char *client_token)
 {
+	struct text *environment = &task->cluster->ecs->scratch;
 	struct ledger_task entry = {
 		.arn = task->arn,
 		.cluster = task->cluster->name,
 		.task_definition = ecs_last_part(task->definition_arn, '/'),
 		.client_token = client_token,
-		.started_by = json_string_value(json_object_get(call->in, "startedBy")),
-		.environment = task->environment,
+		.started_by = task->started_by,
 		.created_ms = task->created_ms,
 	};
 
+	text_clear(environment);
+	ecs_override_environment(environment, call->in);
+	entry.environment = environment->data;
+	entry.environment_bytes = environment->bytes;
 	task->ledger = ledger_task(call->sim->world.ledger, &entry);
 	stats_add(call->sim->stats, "tasks_created", 1);
 }
 
 static bool take_capacity(struct ecs_capacity *capacity, json_t *failures)
 {
+	if (capacity == NULL)
+		return true;
 	if (capacity->available == 0) {
 		json_array_append_new(failures, failure(NULL, capacity->reason, NULL));
 		return false;
@@ -138,27 +139,54 @@ static bool take_capacity(struct ecs_capacity *capacity, json_t *failures)
 	return true;
 }
 
+/* One of those that were named, by chance: ECS doesn't look for the one that has room. */
+static const char *choose_subnet(struct call *call, const struct ecs_run_request *request)
+{
+	size_t count = json_array_size(request->subnets);
+	bool by_chance = count > 1 && !call->sim->ecs->settings.first_subnet;
+	size_t pick = by_chance ? dice_roll(&call->sim->world.dice) % count : 0;
+
+	return json_string_value(json_array_get(request->subnets, pick));
+}
+
+static bool choose_place(struct call *call, struct ecs *ecs, const struct ecs_run_request *request,
+			 json_int_t already_placed, struct ecs_place *place, json_t *failures)
+{
+	const char *room;
+
+	*place = (struct ecs_place){ .subnet = choose_subnet(call, request) };
+	if (request->strategy != NULL)
+		place->capacity_provider = choose_provider(call, request->strategy, already_placed);
+	room = place->capacity_provider != NULL ? place->capacity_provider
+	       : request->launch_type != NULL   ? request->launch_type
+						: "FARGATE";
+	place->room = ecs_capacity(ecs, room);
+	if (place->subnet != NULL)
+		place->subnet_room = ecs_subnet_capacity(ecs, place->subnet);
+	if (!take_capacity(place->room, failures))
+		return false;
+	if (take_capacity(place->subnet_room, failures))
+		return true;
+	if (place->room->available >= 0)
+		place->room->available++;
+	return false;
+}
+
 static void launch(struct call *call, struct ecs_cluster *cluster,
 		   const struct ecs_run_request *request, json_t *definition,
 		   struct ecs_token *token)
 {
 	json_t *failures = json_array();
 
+	text_reserve(&call->raw, 2048);
 	text_add_string(&call->raw, "{\"tasks\":[");
 	for (json_int_t i = 0; i < request->count; i++) {
-		const char *provider = request->strategy == NULL
-					       ? NULL
-					       : choose_provider(call, request->strategy, i);
-		const char *place = provider != NULL ? provider
-				    : request->launch_type != NULL ? request->launch_type
-								   : "FARGATE";
-		struct ecs_capacity *capacity = ecs_capacity(cluster->ecs, place);
+		struct ecs_place place;
 		struct ecs_task *task;
 
-		if (!take_capacity(capacity, failures))
+		if (!choose_place(call, cluster->ecs, request, i, &place, failures))
 			continue;
-		task = ecs_task_create(cluster, call->in, definition, provider);
-		task->capacity = capacity;
+		task = ecs_task_create(cluster, call->in, request, definition, &place);
 		task->token = token;
 		note_task(call, task, request->client_token);
 		if (token != NULL)
@@ -212,22 +240,31 @@ static void run_checked(struct call *call, struct ecs_cluster *cluster,
 		ecs_token_forget(token);
 }
 
-void ecs_run_task(struct call *call)
+static void run(struct call *call, struct ecs_run_request *request)
 {
 	struct ecs *ecs = call->sim->ecs;
-	struct ecs_run_request request = { .cluster = NULL };
 	struct ecs_cluster *cluster;
 	json_t *definition;
 
-	if (!ecs_run_check(&request, call->in, &call->error))
+	if (!ecs_run_check(request, call->in, &call->error))
 		return;
-	cluster = ecs_cluster(ecs, request.cluster, &call->error);
+	cluster = ecs_cluster(ecs, request->cluster, &call->error);
 	if (cluster == NULL)
 		return;
-	definition = ecs_definition_describe(ecs, request.task_definition, &call->error);
+	definition = ecs_definition_describe(ecs, request->task_definition, &call->error);
 	if (definition == NULL)
 		return;
 	if (ecs_run_check_containers(call->in, definition, &call->error))
-		run_checked(call, cluster, &request, definition);
+		run_checked(call, cluster, request, definition);
 	json_decref(definition);
+}
+
+void ecs_run_task(struct call *call)
+{
+	struct ecs *ecs = call->sim->ecs;
+	struct ecs_run_request request = { .overrides = &ecs->overrides };
+
+	text_clear(&ecs->overrides);
+	if (ecs_allows(call, &ecs->run_rate))
+		run(call, &request);
 }

@@ -96,7 +96,7 @@ static bool check_strategy(const json_t *strategy, struct aws_error *error)
 	return true;
 }
 
-static bool check_network(const json_t *network, struct aws_error *error)
+static bool check_network(const json_t *network, json_t **checked_subnets, struct aws_error *error)
 {
 	static const char *const public_ip[] = { "ENABLED", "DISABLED", NULL };
 	json_t *awsvpc = NULL, *subnets = NULL, *groups = NULL;
@@ -115,6 +115,7 @@ static bool check_network(const json_t *network, struct aws_error *error)
 		return refuse(error, "subnets can have at most 16 items.");
 	if (json_array_size(groups) > LIMIT_SECURITY_GROUPS)
 		return refuse(error, "securityGroups can have at most 5 items.");
+	*checked_subnets = subnets;
 	return one_of(assign, public_ip) ||
 	       refuse(error, "assignPublicIp should be one of ENABLED,DISABLED");
 }
@@ -149,7 +150,7 @@ static bool check_placement(struct ecs_run_request *request, json_t *in, struct 
 		return refuse(error, "The platform version must be null when specifying an EC2 "
 				     "launch type.");
 	return check_strategy(request->strategy, error) &&
-	       (network == NULL || check_network(network, error));
+	       (network == NULL || check_network(network, &request->subnets, error));
 }
 
 static bool check_environment(json_t *container, struct aws_error *error)
@@ -190,12 +191,11 @@ static bool check_container(json_t *container, struct aws_error *error)
 	return true;
 }
 
-static bool check_overrides(json_t *in, struct aws_error *error)
+static bool check_overrides(struct ecs_run_request *request, json_t *in, struct aws_error *error)
 {
 	json_t *overrides = NULL, *containers = NULL, *container;
 	const char *string = NULL;
-	struct text dump = { 0 };
-	size_t i, bytes;
+	size_t i;
 
 	if (!member_object(in, "overrides", &overrides, error) ||
 	    !member_array(overrides, "containerOverrides", &containers, error) ||
@@ -205,12 +205,10 @@ static bool check_overrides(json_t *in, struct aws_error *error)
 	    !member_string(overrides, "executionRoleArn", &string, error))
 		return false;
 	if (overrides != NULL)
-		json_text_value(&dump, overrides);
-	bytes = dump.bytes;
-	text_finish(&dump);
-	if (bytes > LIMIT_OVERRIDES_BYTES) {
+		json_text_value(request->overrides, overrides);
+	if (request->overrides->bytes > LIMIT_OVERRIDES_BYTES) {
 		aws_error_set(error, INVALID, "Container Overrides length must be at most %d (%zu)",
-			      LIMIT_OVERRIDES_BYTES, bytes);
+			      LIMIT_OVERRIDES_BYTES, request->overrides->bytes);
 		return false;
 	}
 	json_array_foreach(containers, i, container) {
@@ -266,7 +264,7 @@ bool ecs_run_check(struct ecs_run_request *request, json_t *in, struct aws_error
 	if (request->count < 1 || request->count > 10)
 		return refuse(error, "count should be between 1 and 10.");
 	return check_token(request->client_token, error) && check_started_by(started_by, error) &&
-	       check_placement(request, in, error) && check_overrides(in, error) &&
+	       check_placement(request, in, error) && check_overrides(request, in, error) &&
 	       check_tags(in, error);
 }
 

@@ -4,6 +4,7 @@
 #define AWSSIM_ECS_RUN_CHECK_H
 
 #include "aws_error.h"
+#include "text.h"
 
 #include <stddef.h>
 
@@ -23,10 +24,12 @@ struct ecs_run_request {
 	const char *client_token;       /* NULL: none */
 	const char *launch_type;        /* NULL: not said */
 	json_t *strategy;               /* NULL: none */
+	json_t *subnets;                /* NULL: none */
+	struct text *overrides;         /* as JSON, into the caller's text; empty: none */
 	json_int_t count;
 };
 
-/* Reads what launching needs and checks the rest. */
+/* Reads what launching needs, all lent by `in` but the overrides, and checks the rest.  overrides is set. */
 bool ecs_run_check(struct ecs_run_request *, json_t *in, struct aws_error *);
 /* The containers that are overridden have to exist. */
 bool ecs_run_check_containers(const json_t *in, const json_t *definition, struct aws_error *);

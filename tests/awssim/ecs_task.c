@@ -5,6 +5,7 @@
 #include "ecs_behaviour.h"
 #include "ecs_process.h"
 #include "ecs_render.h"
+#include "ecs_run_check.h"
 #include "ecs_token.h"
 #include "xalloc.h"
 
@@ -97,15 +98,21 @@ static void task_containers_ended(struct ecs_task *task, int exit_code)
 	task_set_alarm(task, task->cluster->ecs->settings.stop_ms);
 }
 
+static void give_back(struct ecs_capacity **room)
+{
+	if (*room != NULL && (*room)->available >= 0)
+		(*room)->available++;
+	*room = NULL;
+}
+
 static void task_stopped(struct ecs_task *task)
 {
 	const struct ecs_settings *settings = &task->cluster->ecs->settings;
 	struct world *world = task_world(task);
 
 	task->stopped_ms = world_now_ms(world);
-	if (task->capacity != NULL && task->capacity->available >= 0)
-		task->capacity->available++;
-	task->capacity = NULL;
+	give_back(&task->room);
+	give_back(&task->subnet_room);
 	ledger_task_stopped(world->ledger, task->ledger, task->stopped_ms,
 			    task_judged(task)->exit_code, task->stop_code);
 	if (task->token != NULL)
@@ -257,23 +264,20 @@ static void task_make_id(struct ecs_task *task)
 		abort();
 }
 
-static void task_choose_launch(struct ecs_task *task, const char *capacity_provider)
+/* NULL: a capacity provider that is not Fargate. */
+static const char *launch_type_of(const struct ecs_run_request *request,
+				  const struct ecs_place *place)
 {
-	const char *launch_type = json_string_value(json_object_get(task->in, "launchType"));
-
-	task->capacity_provider = capacity_provider;
-	if (launch_type != NULL)
-		task->launch_type = launch_type;
-	else if (capacity_provider != NULL)
-		task->launch_type = strncmp(capacity_provider, "FARGATE", 7) == 0 ? "FARGATE" : NULL;
-	else
-		task->launch_type = json_object_get(task->in, "networkConfiguration") != NULL
-					    ? "FARGATE"
-					    : "EC2";
+	if (request->launch_type != NULL)
+		return request->launch_type;
+	if (place->capacity_provider != NULL)
+		return strncmp(place->capacity_provider, "FARGATE", 7) == 0 ? "FARGATE" : NULL;
+	return place->subnet != NULL ? "FARGATE" : "EC2";
 }
 
-struct ecs_task *ecs_task_create(struct ecs_cluster *cluster, json_t *in, json_t *definition,
-				 const char *capacity_provider)
+struct ecs_task *ecs_task_create(struct ecs_cluster *cluster, const json_t *in,
+				 const struct ecs_run_request *request, json_t *definition,
+				 const struct ecs_place *place)
 {
 	struct ecs_task *task = xcalloc(1, sizeof(*task));
 	struct ecs *ecs = cluster->ecs;
@@ -282,21 +286,25 @@ struct ecs_task *ecs_task_create(struct ecs_cluster *cluster, json_t *in, json_t
 	task->alarm.ring = on_alarm;
 	task->serial = ++ecs->serial;
 	task->version = 1;
-	task->in = json_incref(in);
-	task->environment = ecs_override_environment(in);
+	task->in = in;
+	task->room = place->room;
+	task->subnet_room = place->subnet_room;
+	task->started_by = xstrdup_null(json_string_value(json_object_get(in, "startedBy")));
+	task->subnet = xstrdup_null(place->subnet);
 	task->family = xstrdup(json_string_value(json_object_get(definition, "family")));
 	task->definition_arn =
 		xstrdup(json_string_value(json_object_get(definition, "taskDefinitionArn")));
 	task->created_ms = world_now_ms(ecs->world);
 	task->ledger = LEDGER_NONE;
 	task_make_id(task);
-	task_choose_launch(task, capacity_provider);
-	ecs_task_read_containers(task, definition);
+	ecs_render_given(task, request, launch_type_of(request, place), place->capacity_provider);
 	ecs_task_read_behaviour(task, definition);
+	ecs_task_read_containers(task, definition);
 	if (ecs->settings.exec) {
 		task->command = ecs_task_read_command(task, definition);
 		task->command_environment = ecs_task_environment_strings(task, definition);
 	}
+	task->in = NULL;
 	list_add_tail(&cluster->task_order, &task->peers);
 	table_insert(&cluster->tasks, &task->by_id, task->id);
 	ecs_event_send(task);
@@ -316,9 +324,11 @@ void ecs_task_destroy(struct ecs_task *task)
 	}
 	ecs_strings_free(task->command);
 	ecs_strings_free(task->command_environment);
-	json_decref(task->in);
-	json_decref(task->environment);
-	json_decref(task->behaviour_source);
+	text_finish(&task->given);
+	text_finish(&task->tags);
+	json_decref(task->simulated);
+	free(task->started_by);
+	free(task->subnet);
 	free(task->arn);
 	free(task->family);
 	free(task->definition_arn);

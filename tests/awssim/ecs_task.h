@@ -6,6 +6,9 @@
 #define AWSSIM_ECS_TASK_H
 
 #include "ecs.h"
+#include "text.h"
+
+struct ecs_run_request;
 
 enum {
 	ECS_CONTAINERS_MAX = 16,
@@ -38,7 +41,7 @@ struct ecs_behaviour {
 	bool fails_to_start;    /* SIM_FAIL_TO_START */
 	bool ignores_term;      /* SIM_IGNORE_TERM */
 	const char *stop_code, *stop_reason, *container_reason; /* NULL: the usual; they live
-							 * in behaviour_source */
+							 * in simulated */
 };
 
 struct ecs_task {
@@ -46,7 +49,7 @@ struct ecs_task {
 	struct list peers;              /* cluster->task_order */
 	struct ecs_cluster *cluster;
 	struct ecs_token *token;        /* NULL: started without one, or it is over */
-	struct ecs_capacity *capacity;  /* gets its room back */
+	struct ecs_capacity *room, *subnet_room;        /* get it back; NULL: did */
 	struct ecs_process *process;    /* NULL: by the clock, or ended */
 	struct alarm alarm;             /* the next step by the clock */
 	enum ecs_task_state state;
@@ -56,14 +59,14 @@ struct ecs_task {
 	char id[ECS_ID_ROOM];
 	char *arn;
 	char *family, *definition_arn;
-	json_t *in;                     /* the RunTask request: overrides, tags, startedBy, ... */
-	json_t *environment;            /* of all overrides, by name */
-	const char *capacity_provider;  /* NULL: a launch type; both in `in` or constant */
-	const char *launch_type;        /* NULL: a capacity provider that is not Fargate */
+	const json_t *in;               /* the RunTask request, lent while the task is made; then NULL */
+	struct text given;              /* what never changes of its description, as JSON members */
+	struct text tags;               /* the same, shown on demand; empty: none */
+	char *started_by, *subnet;      /* NULL: none */
 	struct ecs_container containers[ECS_CONTAINERS_MAX];
 	unsigned container_count;
 	struct ecs_behaviour behaviour;
-	json_t *behaviour_source;       /* the definition's and the overrides' variables */
+	json_t *simulated;              /* the variables called SIM_*; NULL: none */
 	char **command, **command_environment;  /* NULL: by the clock */
 	char *stop_code, *stopped_reason;       /* NULL: not stopping */
 	int64_t created_ms, pull_started_ms, pull_stopped_ms, started_ms, stopping_ms;
@@ -73,9 +76,17 @@ struct ecs_task {
 
 extern const char *const ecs_task_state_names[ECS_TASK_STATES];
 
-/* in: the checked RunTask request; definition: of its task definition; both are lent. */
-struct ecs_task *ecs_task_create(struct ecs_cluster *, json_t *in, json_t *definition,
-				 const char *capacity_provider);
+/* Where a task is placed: all lent but the room, which it gives back. */
+struct ecs_place {
+	const char *capacity_provider;  /* NULL: by launch type */
+	const char *subnet;             /* NULL: none */
+	struct ecs_capacity *room, *subnet_room;        /* NULL: nothing was taken */
+};
+
+/* in: the RunTask request, which was read into request; definition: of its task definition; all are lent. */
+struct ecs_task *ecs_task_create(struct ecs_cluster *, const json_t *in,
+				 const struct ecs_run_request *request, json_t *definition,
+				 const struct ecs_place *place);
 void ecs_task_destroy(struct ecs_task *);       /* kills its process */
 void ecs_task_stop(struct ecs_task *, const char *stop_code, const char *reason);
 /* id or ARN; NULL: unknown, forgotten, or too new to be seen. */

@@ -3,6 +3,7 @@
 #include "json_text.h"
 
 #include "dice.h"
+#include "eight.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -32,6 +33,8 @@ void json_text_string(struct text *text, const char *string, size_t bytes)
 	text_reserve(text, bytes + 2);
 	text_add(text, "\"", 1);
 	for (size_t i = 0; i < bytes; i++) {
+		while (bytes - i > 8 && eight_plain(eight_bytes(string + i)))
+			i += 8;
 		if (is_plain((unsigned char)string[i]))
 			continue;
 		text_add(text, string + start, i - start);
@@ -126,23 +129,45 @@ void json_text_value(struct text *text, json_t *value)
 
 static uint64_t hash_bytes(const char *bytes, size_t count, uint64_t hash)
 {
+	uint64_t eight;
+
+	for (; count >= sizeof(eight); bytes += sizeof(eight), count -= sizeof(eight)) {
+		memcpy(&eight, bytes, sizeof(eight));
+		hash = (hash ^ eight) * 0x9e3779b97f4a7c15u;
+		hash ^= hash >> 29;
+	}
 	for (size_t i = 0; i < count; i++)
 		hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+	return dice_mix(hash + count);
+}
+
+static uint64_t hash_object(json_t *object, const char *without)
+{
+	uint64_t hash = dice_mix((uint64_t)JSON_OBJECT + 1);
+	const char *name;
+	json_t *inner;
+
+	json_object_foreach(object, name, inner) {
+		if (without == NULL || strcmp(name, without) != 0)
+			hash += dice_mix(hash_bytes(name, strlen(name), 1) ^ json_text_hash(inner));
+	}
 	return dice_mix(hash);
+}
+
+uint64_t json_text_hash_without(json_t *object, const char *name)
+{
+	return hash_object(object, name);
 }
 
 uint64_t json_text_hash(json_t *value)
 {
 	uint64_t hash = dice_mix((uint64_t)json_typeof(value) + 1);
-	const char *name;
 	json_t *inner;
 	size_t i;
 
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
-		json_object_foreach(value, name, inner)
-			hash += dice_mix(hash_bytes(name, strlen(name), 1) ^ json_text_hash(inner));
-		return dice_mix(hash);
+		return hash_object(value, NULL);
 	case JSON_ARRAY:
 		json_array_foreach(value, i, inner)
 			hash = dice_mix(hash * 31 + json_text_hash(inner));

@@ -20,6 +20,8 @@ void json_text_member(struct text *, const char *name, const char *value);      
 void json_text_number_member(struct text *, const char *name, int64_t number);
 
 /* The same for equal values, whatever the order of their members. */
+/* Of an object's members but one. */
+uint64_t json_text_hash_without(json_t *object, const char *name);
 uint64_t json_text_hash(json_t *);
 
 #endif

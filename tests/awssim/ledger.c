@@ -27,7 +27,8 @@ struct message {
 struct task {
 	char *arn, *client_token, *started_by;
 	const char *cluster, *task_definition, *stop_code;
-	json_t *environment;
+	char *environment;              /* NAME NUL VALUE NUL ...; NULL: none */
+	size_t environment_bytes;
 	int64_t created_ms, started_ms, stopped_ms;     /* 0: not yet */
 	uint32_t asked;                 /* RunTask calls that were answered with it */
 	int exit_code;
@@ -68,7 +69,7 @@ void ledger_clear(struct ledger *ledger)
 		free(task->arn);
 		free(task->client_token);
 		free(task->started_by);
-		json_decref(task->environment);
+		free(task->environment);
 	}
 	ledger->message_count = ledger->event_count = ledger->task_count = 0;
 }
@@ -131,7 +132,7 @@ uint32_t ledger_message(struct ledger *ledger, const char *queue, const char *id
 			  &ledger->message_room);
 	message = &ledger->messages[index];
 	*message = (struct message){ .sent_ms = sent_ms, .first = LEDGER_NONE, .last = LEDGER_NONE };
-	snprintf(message->id, sizeof(message->id), "%s", id);
+	memcpy(message->id, id, strnlen(id, sizeof(message->id) - 1));
 	message->queue = ledger_name(ledger, queue);
 	message->group = ledger_name(ledger, group);
 	return index;
@@ -180,7 +181,10 @@ uint32_t ledger_task(struct ledger *ledger, const struct ledger_task *given)
 		.started_by = xstrdup_null(given->started_by),
 		.cluster = ledger_name(ledger, given->cluster),
 		.task_definition = ledger_name(ledger, given->task_definition),
-		.environment = json_incref(given->environment),
+		.environment = given->environment_bytes == 0
+				       ? NULL
+				       : xmemdup(given->environment, given->environment_bytes),
+		.environment_bytes = given->environment_bytes,
 		.created_ms = given->created_ms,
 		.asked = 1,
 		.exit_code = -1,
@@ -270,12 +274,34 @@ static json_t *time_or_null(int64_t at_ms)
 	return at_ms == 0 ? json_null() : json_integer(at_ms);
 }
 
+/* The variable at *at, and what comes after it into *at; false: no more. */
+static bool next_variable(const struct task *task, const char **at, const char **name,
+			  const char **value)
+{
+	if (*at == task->environment + task->environment_bytes)
+		return false;
+	*name = *at;
+	*value = *name + strlen(*name) + 1;
+	*at = *value + strlen(*value) + 1;
+	return true;
+}
+
+static json_t *environment_describe(const struct task *task)
+{
+	const char *at = task->environment, *name, *value;
+	json_t *out = json_object();
+
+	while (next_variable(task, &at, &name, &value))
+		json_object_set_new(out, name, json_string(value));
+	return out;
+}
+
 static json_t *task_describe(const struct task *task)
 {
-	return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:O, s:I, s:o, s:o, s:o, s:s?, s:i}", "arn",
+	return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:s?, s:i}", "arn",
 			 task->arn, "clientToken", task->client_token, "startedBy",
 			 task->started_by, "cluster", task->cluster, "taskDefinition",
-			 task->task_definition, "environment", task->environment, "created_ms",
+			 task->task_definition, "environment", environment_describe(task), "created_ms",
 			 (json_int_t)task->created_ms, "started_ms", time_or_null(task->started_ms),
 			 "stopped_ms", time_or_null(task->stopped_ms), "exit_code",
 			 task->exit_code < 0 ? json_null() : json_integer(task->exit_code),
@@ -284,7 +310,13 @@ static json_t *task_describe(const struct task *task)
 
 static const char *task_env(const struct task *task, const char *name)
 {
-	return json_string_value(json_object_get(task->environment, name));
+	const char *at = task->environment, *found, *value, *last = NULL;
+
+	while (next_variable(task, &at, &found, &value)) {
+		if (strcmp(found, name) == 0)
+			last = value;
+	}
+	return last;
 }
 
 json_t *ledger_describe_tasks(const struct ledger *ledger, const struct ledger_filter *filter)

@@ -25,7 +25,8 @@ struct ledger_task {
 	const char *arn, *cluster, *task_definition;
 	const char *client_token;       /* NULL: none */
 	const char *started_by;         /* NULL: none */
-	json_t *environment;            /* of all overrides together; lent */
+	const char *environment;        /* of all overrides: NAME NUL VALUE NUL ...; the last counts */
+	size_t environment_bytes;
 	int64_t created_ms;
 };
 

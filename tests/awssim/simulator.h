@@ -24,6 +24,7 @@ struct simulator {
 	json_t *published;              /* what SNS was given */
 	FILE *record;                   /* NULL: requests are not recorded */
 	struct text scratch, headers;   /* an answer is put together here */
+	struct text raw;                /* room of the last call's, kept for the next */
 	bool no_auth;
 };
 

@@ -102,7 +102,10 @@ uint64_t sqs_next_sequence(struct sqs *sqs)
 }
 
 /* Twenty digits, more than 64 bits hold, as with AWS: clients must not count on a number. */
-json_t *sqs_sequence_number(uint64_t sequence)
+void sqs_sequence_number(uint64_t sequence, char number[SQS_SEQUENCE_ROOM])
 {
-	return json_sprintf("188%017llu", (unsigned long long)sequence);
+	memcpy(number, "188", 3);
+	for (unsigned i = 0; i < 17; i++, sequence /= 10)
+		number[19 - i] = (char)('0' + sequence % 10);
+	number[20] = '\0';
 }

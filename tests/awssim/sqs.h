@@ -29,7 +29,7 @@ struct sqs_queue *sqs_find_arn(struct sqs *, const char *arn);
 /* Its waiters are looked at before the loop sleeps again. */
 void sqs_mark_dirty(struct sqs_queue *);
 uint64_t sqs_next_sequence(struct sqs *);
-json_t *sqs_sequence_number(uint64_t sequence);         /* as clients see it; a new string */
+void sqs_sequence_number(uint64_t sequence, char number[SQS_SEQUENCE_ROOM]);    /* as clients see it */
 
 /* Attributes as SetQueueAttributes has them: an object of strings. */
 bool sqs_settings_apply(struct sqs_settings *, json_t *attributes, struct aws_error *);

@@ -3,6 +3,7 @@
 #include "sqs_api.h"
 
 #include "member.h"
+#include "sqs_answer.h"
 #include "stats.h"
 
 #include <ctype.h>
@@ -44,12 +45,20 @@ struct sqs_queue *sqs_call_queue(struct call *call)
 
 /* ---- batches ---- */
 
-void sqs_run_single(struct call *call, sqs_entry_fn *run)
+void sqs_run_single(struct call *call, sqs_entry_fn *run, const char *counter)
 {
 	struct sqs_queue *queue = sqs_call_queue(call);
+	struct sqs_sent sent = { .id = "" };
 
-	if (queue != NULL)
-		run(call, queue, call->in, call->out, &call->error);
+	if (queue == NULL)
+		return;
+	run(call, queue, call->in, &sent, &call->error);
+	if (aws_error_is_set(&call->error))
+		return;
+	if (counter != NULL)
+		stats_add(call->sim->stats, counter, 1);
+	if (sent.id[0] != '\0')
+		sqs_answer_sent(call, &sent);
 }
 
 static bool batch_id_is_allowed(const char *id)
@@ -63,9 +72,19 @@ static bool batch_id_is_allowed(const char *id)
 	return length >= 1 && length <= LIMIT_BATCH_ID;
 }
 
+static bool is_among(const char *id, const char *const *ids, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(ids[i], id) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool check_batch(struct call *call, json_t *entries)
 {
-	json_t *entry, *seen = json_object();
+	const char *seen[SQS_BATCH_MAX];
+	json_t *entry;
 	size_t i;
 
 	if (json_array_size(entries) == 0)
@@ -79,19 +98,18 @@ static bool check_batch(struct call *call, json_t *entries)
 	json_array_foreach(entries, i, entry) {
 		const char *id = NULL;
 
-		if (!member_string(entry, "Id", &id, &call->error))
-			break;
+		if (aws_error_is_set(&call->error) || !member_string(entry, "Id", &id, &call->error))
+			return false;
 		if (!batch_id_is_allowed(id))
 			aws_error_set(&call->error, "InvalidBatchEntryId",
 				      "A batch entry id can only contain alphanumeric characters, "
 				      "hyphens and underscores. It can be at most 80 letters long.");
-		else if (json_object_get(seen, id) != NULL)
+		else if (is_among(id, seen, i))
 			aws_error_set(&call->error, "BatchEntryIdsNotDistinct",
 				      "Id %s repeated.", id);
 		else
-			json_object_set_new(seen, id, json_true());
+			seen[i] = id;
 	}
-	json_decref(seen);
 	return !aws_error_is_set(&call->error);
 }
 
@@ -120,42 +138,37 @@ static json_t *refused_entry(struct call *call, json_t *id)
 	return failed;
 }
 
-void sqs_run_batch(struct call *call, sqs_entry_fn *run)
+void sqs_run_batch(struct call *call, sqs_entry_fn *run, const char *counter)
 {
 	struct sqs_queue *queue = sqs_call_queue(call);
-	json_t *entries = NULL, *entry, *successful, *failed;
+	struct sqs_batch_answer answer = { .call = call };
+	json_t *entries = NULL, *entry;
 	size_t i;
 
 	if (queue == NULL || !member_array(call->in, "Entries", &entries, &call->error) ||
 	    !check_batch(call, entries))
 		return;
-	successful = json_array();
-	failed = json_array();
 	json_array_foreach(entries, i, entry) {
-		json_t *id = json_object_get(entry, "Id");
-		json_t *out, *refused = refused_entry(call, id);
+		json_t *id = json_object_get(entry, "Id"), *refused = refused_entry(call, id);
 		struct aws_error error = { .status = 0 };
+		struct sqs_sent sent;
 
 		if (refused != NULL) {
-			json_array_append_new(failed, refused);
+			sqs_answer_failed(&answer, refused);
 			continue;
 		}
-		out = json_pack("{s:O}", "Id", id);
-		run(call, queue, entry, out, &error);
+		sent.id[0] = '\0';
+		run(call, queue, entry, &sent, &error);
 		if (aws_error_is_set(&error))
-			json_array_append_new(failed, failed_entry(&error, id, true));
+			sqs_answer_failed(&answer, failed_entry(&error, id, true));
 		else
-			json_array_append(successful, out);
-		json_decref(out);
+			sqs_answer_done(&answer, id, &sent);
 		aws_error_finish(&error);
 	}
 	stats_add(call->sim->stats, "batch_entries", json_array_size(entries));
-	if (json_array_size(successful) > 0)
-		json_object_set(call->out, "Successful", successful);
-	if (json_array_size(failed) > 0)
-		json_object_set(call->out, "Failed", failed);
-	json_decref(successful);
-	json_decref(failed);
+	if (counter != NULL && answer.done > 0)
+		stats_add(call->sim->stats, counter, answer.done);
+	sqs_answer_batch(&answer);
 }
 
 /* ---- messages by handle ---- */
@@ -172,23 +185,23 @@ static const char *entry_handle(json_t *entry, struct aws_error *error)
 	return handle;
 }
 
-static void delete_entry(struct call *call, struct sqs_queue *queue, json_t *entry, json_t *out,
-			 struct aws_error *error)
+static void delete_entry(struct call *call, struct sqs_queue *queue, json_t *entry,
+			 struct sqs_sent *sent, struct aws_error *error)
 {
 	const char *handle = entry_handle(entry, error);
 
-	(void)out;
-	if (handle != NULL && sqs_queue_delete(queue, handle, error))
-		stats_add(call->sim->stats, "messages_deleted", 1);
+	(void)call, (void)sent;
+	if (handle != NULL)
+		sqs_queue_delete(queue, handle, error);
 }
 
 static void visibility_entry(struct call *call, struct sqs_queue *queue, json_t *entry,
-			     json_t *out, struct aws_error *error)
+			     struct sqs_sent *sent, struct aws_error *error)
 {
 	const char *handle = entry_handle(entry, error);
 	json_int_t visibility_s = -1;
 
-	(void)call, (void)out;
+	(void)call, (void)sent;
 	if (handle == NULL || !member_integer(entry, "VisibilityTimeout", &visibility_s, error))
 		return;
 	if (visibility_s < 0 || visibility_s > SQS_VISIBILITY_MAX_S) {
@@ -203,22 +216,22 @@ static void visibility_entry(struct call *call, struct sqs_queue *queue, json_t 
 
 static void delete_message(struct call *call)
 {
-	sqs_run_single(call, delete_entry);
+	sqs_run_single(call, delete_entry, "messages_deleted");
 }
 
 static void delete_message_batch(struct call *call)
 {
-	sqs_run_batch(call, delete_entry);
+	sqs_run_batch(call, delete_entry, "messages_deleted");
 }
 
 static void change_visibility(struct call *call)
 {
-	sqs_run_single(call, visibility_entry);
+	sqs_run_single(call, visibility_entry, NULL);
 }
 
 static void change_visibility_batch(struct call *call)
 {
-	sqs_run_batch(call, visibility_entry);
+	sqs_run_batch(call, visibility_entry, NULL);
 }
 
 /* ---- queues ---- */

@@ -72,13 +72,21 @@ struct dedup {
 	char key[];
 };
 
-static char *dedup_key(const struct sqs_queue *queue, const char *group, const char *dedup_id)
-{
-	char *key;
+enum { DEDUP_KEY_ROOM = 2 * (SQS_ID_MAX + 1) };
 
-	if (asprintf(&key, "%s\n%s", queue->settings.group_dedup ? group : "", dedup_id) < 0)
+/* Gives its length.  The ids have been checked, so they fit. */
+static size_t dedup_key(const struct sqs_queue *queue, const char *group, const char *dedup_id,
+			char key[DEDUP_KEY_ROOM])
+{
+	size_t group_bytes = queue->settings.group_dedup ? strlen(group) : 0;
+	size_t id_bytes = strlen(dedup_id);
+
+	if (group_bytes + 1 + id_bytes >= DEDUP_KEY_ROOM)
 		abort();
-	return key;
+	memcpy(key, group, group_bytes);
+	key[group_bytes] = '\n';
+	memcpy(key + group_bytes + 1, dedup_id, id_bytes + 1);
+	return group_bytes + 1 + id_bytes;
 }
 
 static void dedup_free(struct sqs_queue *queue, struct dedup *dedup)
@@ -102,23 +110,23 @@ static void dedup_expire(struct sqs_queue *queue, int64_t now_ms)
 const struct sqs_sent *sqs_dedup_find(struct sqs_queue *queue, const char *group,
 				      const char *dedup_id)
 {
-	char *key = dedup_key(queue, group, dedup_id);
+	char key[DEDUP_KEY_ROOM];
 	struct table_node *node;
 
 	dedup_expire(queue, world_now_ms(queue->sqs->world));
+	dedup_key(queue, group, dedup_id, key);
 	node = table_find(&queue->dedup, key);
-	free(key);
 	return node == NULL ? NULL : &container_of(node, struct dedup, by_key)->sent;
 }
 
 void sqs_dedup_add(struct sqs_queue *queue, const char *group, const char *dedup_id,
 		   const struct sqs_sent *sent)
 {
-	char *key = dedup_key(queue, group, dedup_id);
-	struct dedup *dedup = xcalloc(1, sizeof(*dedup) + strlen(key) + 1);
+	char key[DEDUP_KEY_ROOM];
+	size_t bytes = dedup_key(queue, group, dedup_id, key);
+	struct dedup *dedup = xcalloc(1, sizeof(*dedup) + bytes + 1);
 
-	memcpy(dedup->key, key, strlen(key) + 1);
-	free(key);
+	memcpy(dedup->key, key, bytes + 1);
 	dedup->sent = *sent;
 	dedup->expires_ms = world_now_ms(queue->sqs->world) + SQS_DEDUP_S * 1000;
 	table_insert(&queue->dedup, &dedup->by_key, dedup->key);

@@ -21,6 +21,8 @@ enum {
 	SQS_ATTEMPT_S = 5 * 60,
 	SQS_IN_FLIGHT_MAX = 120000,
 	SQS_BODY_MAX_BYTES = 1024 * 1024,
+	SQS_SEQUENCE_ROOM = 24,
+	SQS_ID_MAX = 128,               /* of a group's and a deduplication id */
 };
 
 enum sqs_state {

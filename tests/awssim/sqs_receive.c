@@ -5,6 +5,7 @@
 #include "sqs_api.h"
 
 #include "member.h"
+#include "sqs_answer.h"
 #include "stats.h"
 #include "xalloc.h"
 
@@ -20,140 +21,15 @@ struct waiter {
 	struct sqs_taking taking;
 };
 
-static bool wants(const json_t *names, const char *name)
-{
-	json_t *wanted;
-	size_t i;
-
-	json_array_foreach(names, i, wanted) {
-		const char *string = json_string_value(wanted);
-
-		if (string != NULL && (strcmp(string, "All") == 0 || strcmp(string, name) == 0))
-			return true;
-	}
-	return false;
-}
-
-/* "All", ".*", "prefix.*" or the name itself. */
-static bool wants_attribute(const json_t *patterns, const char *name)
-{
-	json_t *pattern;
-	size_t i;
-
-	json_array_foreach(patterns, i, pattern) {
-		const char *string = json_string_value(pattern);
-		size_t length = json_string_length(pattern);
-
-		if (string == NULL)
-			continue;
-		if (strcmp(string, "All") == 0 || strcmp(string, name) == 0)
-			return true;
-		if (length >= 2 && strcmp(string + length - 2, ".*") == 0 &&
-		    strncmp(string, name, length - 2) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void add_time(json_t *out, const char *name, int64_t at_ms)
-{
-	json_object_set_new(out, name, json_sprintf("%lld", (long long)at_ms));
-}
-
-static json_t *system_attributes(const struct sqs_message *message)
-{
-	json_t *out = json_object();
-
-	json_object_set_new(out, "SenderId", json_string("AIDASIMSIMSIMSIMSIMS"));
-	add_time(out, "SentTimestamp", message->sent_ms);
-	json_object_set_new(out, "ApproximateReceiveCount",
-			    json_sprintf("%u", message->receives));
-	add_time(out, "ApproximateFirstReceiveTimestamp", message->first_received_ms);
-	if (message->group_id != NULL)
-		json_object_set_new(out, "MessageGroupId", json_string(message->group_id));
-	if (message->dedup_id != NULL)
-		json_object_set_new(out, "MessageDeduplicationId", json_string(message->dedup_id));
-	if (message->queue->settings.fifo)
-		json_object_set_new(out, "SequenceNumber",
-				    sqs_sequence_number(message->sequence));
-	if (message->trace != NULL)
-		json_object_set_new(out, "AWSTraceHeader", json_string(message->trace));
-	if (message->source_arn != NULL)
-		json_object_set_new(out, "DeadLetterQueueSourceArn",
-				    json_string(message->source_arn));
-	return out;
-}
-
-static void add_system_attributes(json_t *out, const struct sqs_message *message,
-				  const json_t *in)
-{
-	const json_t *names = json_object_get(in, "MessageSystemAttributeNames");
-	const json_t *old_names = json_object_get(in, "AttributeNames");
-	json_t *all, *value;
-	const char *name;
-	void *next;
-
-	if (json_array_size(names) == 0 && json_array_size(old_names) == 0)
-		return;
-	all = system_attributes(message);
-	json_object_foreach_safe(all, next, name, value) {
-		if (!wants(names, name) && !wants(old_names, name))
-			json_object_del(all, name);
-	}
-	if (json_object_size(all) > 0)
-		json_object_set(out, "Attributes", all);
-	json_decref(all);
-}
-
-static void add_attributes(json_t *out, const struct sqs_message *message, const json_t *in)
-{
-	const json_t *patterns = json_object_get(in, "MessageAttributeNames");
-	json_t *wanted, *value;
-	const char *name;
-
-	if (message->attributes == NULL || json_array_size(patterns) == 0)
-		return;
-	wanted = json_object();
-	json_object_foreach(message->attributes, name, value) {
-		if (wants_attribute(patterns, name))
-			json_object_set(wanted, name, value);
-	}
-	if (json_object_size(wanted) > 0) {
-		json_object_set(out, "MessageAttributes", wanted);
-		json_object_set_new(out, "MD5OfMessageAttributes",
-				    json_string(message->attributes_md5));
-	}
-	json_decref(wanted);
-}
-
-static json_t *describe(const struct sqs_message *message, const json_t *in)
-{
-	char handle[SQS_RECEIPT_ROOM];
-	json_t *out = json_object();
-
-	sqs_message_handle(message, handle);
-	json_object_set_new(out, "MessageId", json_string(message->id));
-	json_object_set_new(out, "ReceiptHandle", json_string(handle));
-	json_object_set_new(out, "MD5OfBody", json_string(message->md5));
-	json_object_set(out, "Body", message->body);
-	add_system_attributes(out, message, in);
-	add_attributes(out, message, in);
-	return out;
-}
-
 /* True when something was taken and is in the call's answer. */
 static bool take(struct call *call, struct sqs_queue *queue, const struct sqs_taking *taking)
 {
 	struct sqs_message *taken[SQS_RECEIVE_MAX];
 	unsigned count = sqs_queue_take(queue, taking, taken);
-	json_t *messages;
 
 	if (count == 0)
 		return false;
-	messages = json_array();
-	for (unsigned i = 0; i < count; i++)
-		json_array_append_new(messages, describe(taken[i], call->in));
-	json_object_set_new(call->out, "Messages", messages);
+	sqs_answer_messages(call, taken, count);
 	stats_add(call->sim->stats, "messages_received", count);
 	return true;
 }

@@ -2,23 +2,31 @@
 /* sqs_send.c - SendMessage and SendMessageBatch: what a message may be. */
 #include "sqs_api.h"
 
+#include "eight.h"
 #include "member.h"
-#include "stats.h"
 
 #include <ctype.h>
 #include <string.h>
 
-enum {
-	LIMIT_ID_LENGTH = 128,          /* group and deduplication ids */
-	LIMIT_ATTRIBUTES = 10,
-};
+enum { LIMIT_ATTRIBUTES = 10 };
+
+/* Eight bytes at once: none is a control character or 0xef, where U+FFFE begins. */
+static bool is_harmless(const char *at)
+{
+	uint64_t eight = eight_bytes(at);
+
+	return (eight_below(eight, 0x20) | eight_equal(eight, 0xef)) == 0;
+}
 
 /* Tab, line feed, carriage return, and everything from the blank on but U+FFFE and U+FFFF. */
 static bool body_is_allowed(const char *body, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++) {
-		unsigned char letter = (unsigned char)body[i];
+		unsigned char letter;
 
+		while (bytes - i > 8 && is_harmless(body + i))
+			i += 8;
+		letter = (unsigned char)body[i];
 		if (letter < 0x20 && letter != '\t' && letter != '\n' && letter != '\r')
 			return false;
 		if (letter == 0xef && i + 2 < bytes && (unsigned char)body[i + 1] == 0xbf &&
@@ -36,7 +44,7 @@ static bool id_is_allowed(const char *id)
 		if (!isgraph((unsigned char)id[i]))
 			return false;
 	}
-	return length >= 1 && length <= LIMIT_ID_LENGTH;
+	return length >= 1 && length <= SQS_ID_MAX;
 }
 
 static size_t attributes_bytes(json_t *attributes)
@@ -180,14 +188,14 @@ static bool read_draft(json_t *entry, struct sqs_draft *draft, json_int_t *delay
 	return true;
 }
 
-static void send_entry(struct call *call, struct sqs_queue *queue, json_t *entry, json_t *out,
-		       struct aws_error *error)
+static void send_entry(struct call *call, struct sqs_queue *queue, json_t *entry,
+		       struct sqs_sent *sent, struct aws_error *error)
 {
 	char content_id[DIGEST_SHA256_HEX];
 	struct sqs_draft draft = { .delay_s = 0 };
-	struct sqs_sent sent;
 	json_int_t delay_s = -1;
 
+	(void)call;
 	if (!read_draft(entry, &draft, &delay_s, error) || !check_body(queue, &draft, error) ||
 	    !check_attributes(draft.attributes, error))
 		return;
@@ -195,20 +203,12 @@ static void send_entry(struct call *call, struct sqs_queue *queue, json_t *entry
 				 : !check_standard(&draft, error))
 		return;
 	draft.delay_s = delay_s < 0 ? queue->settings.delay_s : delay_s;
-	sqs_queue_send(queue, &draft, &sent);
-	stats_add(call->sim->stats, "messages_sent", 1);
-	json_object_set_new(out, "MessageId", json_string(sent.id));
-	json_object_set_new(out, "MD5OfMessageBody", json_string(sent.md5));
-	if (sent.attributes_md5[0] != '\0')
-		json_object_set_new(out, "MD5OfMessageAttributes",
-				    json_string(sent.attributes_md5));
-	if (sent.sequence != 0)
-		json_object_set_new(out, "SequenceNumber", sqs_sequence_number(sent.sequence));
+	sqs_queue_send(queue, &draft, sent);
 }
 
 void sqs_send_message(struct call *call)
 {
-	sqs_run_single(call, send_entry);
+	sqs_run_single(call, send_entry, "messages_sent");
 }
 
 /* All entries together may be as long as one message. */
@@ -226,5 +226,5 @@ void sqs_send_message_batch(struct call *call)
 			      "bytes.", SQS_BODY_MAX_BYTES, bytes);
 		return;
 	}
-	sqs_run_batch(call, send_entry);
+	sqs_run_batch(call, send_entry, "messages_sent");
 }

@@ -14,31 +14,15 @@ void text_finish(struct text *text)
 	*text = (struct text){ 0 };
 }
 
-void text_reserve(struct text *text, size_t more_bytes)
+void text_grow(struct text *text, size_t more_bytes)
 {
 	size_t need = text->bytes + more_bytes + 1;
 	size_t room = text->room == 0 ? TEXT_FIRST_ROOM : text->room;
 
-	if (need <= text->room)
-		return;
 	while (room < need)
 		room *= 2;
 	text->data = xrealloc(text->data, room);
 	text->room = room;
-}
-
-void text_add(struct text *text, const void *data, size_t bytes)
-{
-	text_reserve(text, bytes);
-	if (bytes > 0)
-		memcpy(text->data + text->bytes, data, bytes);
-	text->bytes += bytes;
-	text->data[text->bytes] = '\0';
-}
-
-void text_add_string(struct text *text, const char *string)
-{
-	text_add(text, string, strlen(string));
 }
 
 void text_add_number(struct text *text, int64_t number)

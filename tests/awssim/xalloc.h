@@ -32,6 +32,11 @@ static inline char *xstrdup(const char *string)
 	return xalloc_checked(strdup(string));
 }
 
+static inline void *xmemdup(const void *data, size_t bytes)
+{
+	return memcpy(xalloc_checked(malloc(bytes)), data, bytes);
+}
+
 /* NULL stays NULL. */
 static inline char *xstrdup_null(const char *string)
 {
