@@ -28,6 +28,27 @@ def started():
 
 
 @pytest.fixture
+def figures(record_property):
+    """A function that notes what a test has counted or measured; told at the end of the run, also with -n."""
+
+    def note(text):
+        print(text)
+        record_property("figures", text)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter):
+    lines = [f"{report.nodeid.rsplit('::', 1)[-1]}: {text}"
+             for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])
+             for name, text in report.user_properties if name == "figures"]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
 def awssim(tmp_path, started):
     """A function that starts awssim with options."""
 

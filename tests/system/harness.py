@@ -16,6 +16,8 @@ import urllib.request
 from pathlib import Path
 
 BUILDDIR = Path(os.environ.get("BUILDDIR", ".")).resolve()
+# The same programs without sanitizers, for those tests that need them so; see plain_build().
+PLAINDIR = Path(os.environ.get("PLAINDIR") or BUILDDIR).resolve()
 SRCDIR = Path(__file__).resolve().parents[2]
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDSIM", "AWS_SECRET_ACCESS_KEY": "simsecret", "AWS_REGION": "us-east-1"}
 # What was freed is kept for a while by the address sanitizer; a test that looks at memory keeps less.
@@ -105,10 +107,12 @@ class Program:
 class AwsSim(Program):
     """tests/awssim on a free port."""
 
+    build = BUILDDIR
+
     def __init__(self, directory, *options):
         port_file = Path(directory) / "awssim.port"
         port_file.unlink(missing_ok=True)
-        super().__init__([BUILDDIR / "tests/awssim/awssim", "--port", "0", "--port-file", port_file, *options],
+        super().__init__([self.build / "tests/awssim/awssim", "--port", "0", "--port-file", port_file, *options],
                          directory, "awssim")
         wait_until("awssim's port", lambda: port_file.exists() and port_file.read_text().strip())
         self.port = int(port_file.read_text())
@@ -159,12 +163,15 @@ class RedisServer(Program):
 class Gantry(Program):
     """gantryd -f with a configuration, and gantryctl beside it."""
 
+    build = BUILDDIR
+
     def __init__(self, directory, configuration, name="gantryd", options=(), **environment):
         self.directory = Path(directory)
         self.configuration = self.directory / "gantry.yaml"
         self.configuration.write_text(configuration)
-        self.environment = clean_environment(**{**CREDENTIALS, "HOME": str(directory), **environment})
-        super().__init__([BUILDDIR / "gantryd", "-f", "-c", self.configuration, *options], directory, name,
+        self.environment = clean_environment(**{**CREDENTIALS, "HOME": str(directory),
+                                                "GANTRY_LIBEXECDIR": str(self.build), **environment})
+        super().__init__([self.build / "gantryd", "-f", "-c", self.configuration, *options], directory, name,
                          env=self.environment)
 
     def wait_ready(self, timeout=30.0):
@@ -172,7 +179,7 @@ class Gantry(Program):
         return self
 
     def ctl(self, *words, check=True, timeout=60.0):
-        done = subprocess.run([str(BUILDDIR / "gantryctl"), "-c", str(self.configuration), *[str(w) for w in words]],
+        done = subprocess.run([str(self.build / "gantryctl"), "-c", str(self.configuration), *[str(w) for w in words]],
                               capture_output=True, text=True, timeout=timeout, env=self.environment)
         if check and done.returncode != 0:
             raise AssertionError(f"gantryctl {words}: {done.returncode}\n{done.stdout}{done.stderr}\n{self.text()[-3000:]}")
@@ -183,6 +190,22 @@ class Gantry(Program):
 
     def workers(self, state="active"):
         return [w for w in self.status()["workers"] if w["state"] == state]
+
+
+def plain_build():
+    """PLAINDIR, if its programs are without sanitizers: these see signals, preloads and ptrace first."""
+    worker = PLAINDIR / "gantry-worker"
+    assert worker.exists(), f"{worker} is not there; PLAINDIR names a build without sanitizers"
+    assert b"__asan_init" not in worker.read_bytes(), f"{worker} has sanitizers; PLAINDIR names a build without them"
+    return PLAINDIR
+
+
+class PlainAwsSim(AwsSim):
+    build = PLAINDIR
+
+
+class PlainGantry(Gantry):
+    build = PLAINDIR
 
 
 def have(program):

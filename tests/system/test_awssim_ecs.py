@@ -175,6 +175,61 @@ def test_capacity_holes_are_per_provider(aws):
     assert answer["tasks"][0]["capacityProviderName"] == "FARGATE"
 
 
+def test_capacity_holes_are_per_subnet_and_a_full_one_may_be_chosen(aws):
+    aws.admin("POST", "/_admin/capacity", subnet="subnet-1", available=0)
+
+    def run(*subnets):
+        return aws.ecs("RunTask", **{**launch_request(), "networkConfiguration": {
+            "awsvpcConfiguration": {"subnets": list(subnets)}}})
+
+    full = run("subnet-1")
+    assert full["tasks"] == [] and "availability zone" in full["failures"][0]["reason"]
+    placed = run("subnet-2")["tasks"][0]
+    assert placed["attachments"][0]["details"] == [{"name": "subnetId", "value": "subnet-2"}]
+    assert {len(run("subnet-1", "subnet-2")["tasks"]) for _ in range(50)} == {0, 1}
+    aws.admin("POST", "/_admin/ecs", first_subnet=True)
+    assert {len(run("subnet-1", "subnet-2")["tasks"]) for _ in range(50)} == {0}
+
+
+def test_room_in_a_subnet_is_given_back(aws):
+    aws.admin("POST", "/_admin/capacity", subnet="subnet-1", available=1)
+    first = launch(aws, ("SIM_RUN_MS", "600000"))
+    assert aws.ecs("RunTask", **launch_request())["tasks"] == []
+    aws.ecs("StopTask", cluster="prod", task=first["taskArn"])
+    wait_for(aws, first["taskArn"], "STOPPED")
+    launch(aws)
+
+
+def test_calls_beyond_the_rate_are_throttled(aws):
+    aws.admin("POST", "/_admin/rate", action="RunTask", per_s=0.001, burst=3)
+    for _ in range(3):
+        launch(aws)
+    error = refused(aws.ecs, "RunTask", **launch_request())
+    assert (error.status, error.code) == (400, "ThrottlingException")
+    aws.admin("POST", "/_admin/clock", advance_s=1000)
+    launch(aws)
+    refused(aws.ecs, "RunTask", **launch_request())
+    aws.admin("POST", "/_admin/rate", action="RunTask", per_s=0)
+    launch(aws)
+    aws.admin("POST", "/_admin/rate", action="DescribeTasks", per_s=0.001, burst=0)
+    assert refused(aws.ecs, "DescribeTasks", cluster="prod", tasks=["x"]).code == "ThrottlingException"
+
+
+@pytest.mark.parametrize("spelling", ["plain", "escaped", "slashed", "indented"])
+def test_token_stands_for_parameters_however_they_are_spelled(aws, spelling):
+    """The same members in another order, with escapes or blanks, are the same request."""
+    request = launch_request(("A", "h\u00e9 \"q\" \n /"), clientToken="t")
+    first = aws.ecs("RunTask", **request)["tasks"][0]["taskArn"]
+    turned = dict(reversed(list(request.items())))
+    text = {"plain": json.dumps(turned, ensure_ascii=False), "escaped": json.dumps(turned),
+            "slashed": json.dumps(turned, ensure_ascii=False).replace("/", "\\/"),
+            "indented": json.dumps(turned, indent=3)}[spelling].encode()
+    status, _, answer = aws.request("POST", "/", aws.signed_headers("ecs", "RunTask", text), text)
+    assert status == 200
+    assert json.loads(answer)["tasks"][0]["taskArn"] == first
+    assert describe(aws, first)["overrides"] == request["overrides"]
+
+
 def test_failure_is_the_remembered_result_of_its_token_unless_told_otherwise(aws):
     aws.fault(action="RunTask", kind="failures", code="RESOURCE:MEMORY")
     failed = aws.ecs("RunTask", **launch_request(clientToken="t"))

@@ -194,6 +194,34 @@ def test_client_that_leaves_its_long_poll_takes_no_message(aws):
     assert aws.stats()["calls"]["ReceiveMessage"]["client_gone"] == 1
 
 
+# Strings are looked at eight bytes at a time, so a letter matters at every place.
+@pytest.mark.parametrize("letter", ['"', "\\", "\n", "é", "€", "😀", "\ufffd", "\x7f"])
+def test_each_letter_survives_at_each_place(aws, letter):
+    bodies = {f"{'x' * before}{letter}{'y' * after}" for before in range(18) for after in (0, 9)}
+    for start in range(0, len(bodies), 10):
+        batch = sorted(bodies)[start:start + 10]
+        answer = aws.sqs("SendMessageBatch", QueueUrl=aws.queue_url("jobs"), Entries=[
+            {"Id": str(i), "MessageBody": body} for i, body in enumerate(batch)])
+        assert [entry["MD5OfMessageBody"] for entry in answer["Successful"]] == [
+            hashlib.md5(body.encode()).hexdigest() for body in batch]
+    got = [message["Body"] for _ in range(10) for message in receive(aws)]
+    assert sorted(got) == sorted(bodies)
+
+
+@pytest.mark.parametrize("letter", ["\x01", "\x1f", "\ufffe", "\uffff"])
+def test_letters_that_no_message_may_have_are_refused_at_each_place(aws, letter):
+    for before in range(18):
+        error = refused(send, aws, f"{'x' * before}{letter}{'y' * 9}")
+        assert error.code == "InvalidMessageContents", before
+
+
+@pytest.mark.parametrize("text", [b"\xc3\x28", b"12345678\xff", b"\\n\xc3\x28", b"12345678\\n\xff"])
+def test_text_that_is_not_utf8_is_refused(aws, text):
+    body = b'{"QueueUrl":"%s","MessageBody":"%s"}' % (aws.queue_url("jobs").encode(), text)
+    status, _, answer = aws.request("POST", "/", aws.signed_headers("sqs", "SendMessage", body), body)
+    assert (status, b"SerializationException" in answer) == (400, True)
+
+
 def test_each_entry_of_a_batch_has_its_own_end(aws):
     url = aws.queue_url("jobs")
     answer = aws.sqs("SendMessageBatch", QueueUrl=url, Entries=[

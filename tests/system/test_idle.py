@@ -35,7 +35,8 @@ def test_idle_daemon_neither_spins_nor_grows(tmp_path, awssim, gantry):
     wait_until("all are deleted", lambda: sim.get("/_account")["messages"]["deleted"] == 50, 60)
     wait_until("idle", lambda: all(w["in_flight"] == 0 for w in daemon.workers()))
     # The polls of the rush end first: an idle queue costs one poll a worker.
-    wait_until("one poll a worker", lambda: all(q["receiving"] == 1 for q in daemon.status()["queues"]), 60, pause=1)
+    wait_until("one poll a worker",
+               lambda: all(q["receiving"] == q["workers"] for q in daemon.status()["queues"]), 60, pause=1)
     pids = {"master": daemon.pid, **{f"worker {w['slot']}": w["pid"] for w in daemon.workers()}}
     before = {name: (wakeups(pid), resident_kib(pid)) for name, pid in pids.items()}
     polls, began = receives(sim), time.monotonic()
