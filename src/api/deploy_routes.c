@@ -154,6 +154,11 @@ void answer_status(struct api *api, struct request *request)
 	job_destroy(job);
 }
 
+static void set_count(json_t *doc, const char *key, uint64_t count)
+{
+	json_object_set_new(doc, key, json_integer((json_int_t)count));
+}
+
 void answer_queue_status(struct api *api, struct request *request)
 {
 	uint64_t counts[JOB_STATES];
@@ -165,11 +170,9 @@ void answer_queue_status(struct api *api, struct request *request)
 		return;
 	}
 	doc = json_object();
-	json_object_set_new(doc, "queued", json_integer((json_int_t)(counts[JOB_QUEUED] + counts[JOB_WAITING])));
-	json_object_set_new(doc, "running",
-		json_integer((json_int_t)(counts[JOB_LAUNCHING] + counts[JOB_RUNNING] + counts[JOB_CANCELLING])));
-	json_object_set_new(doc, "complete", json_integer((json_int_t)counts[JOB_SUCCEEDED]));
-	json_object_set_new(doc, "failed", json_integer((json_int_t)(counts[JOB_FAILED] + counts[JOB_CANCELLED] +
-		counts[JOB_SUPERSEDED])));
+	set_count(doc, "queued", counts[JOB_QUEUED] + counts[JOB_WAITING]);
+	set_count(doc, "running", counts[JOB_LAUNCHING] + counts[JOB_RUNNING] + counts[JOB_CANCELLING]);
+	set_count(doc, "complete", counts[JOB_SUCCEEDED]);
+	set_count(doc, "failed", counts[JOB_FAILED] + counts[JOB_CANCELLED] + counts[JOB_SUPERSEDED]);
 	request_answer_json(request, MHD_HTTP_OK, doc);
 }

@@ -12,6 +12,7 @@
  * adopted takes the room that new messages would have had. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -308,8 +309,30 @@ double adopt_tick_s(const struct worker *worker)
 	return (double)worker->conf->supervisor.lease_ms / 3000;
 }
 
+/* Stood still for longer than its lease (stopped, or its host asleep), a worker's jobs are others' by now,
+ * and what it was about to ask for may have been looked for and not found.  So nothing that is pending is
+ * carried out any more: not even this turn is finished. */
+static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
+{
+	struct worker *worker = container_of(check, struct worker, turn);
+	int64_t now_ms = clock_boot_ms();
+	int64_t gap_ms = now_ms - worker->turned_ms;
+
+	(void)loop, (void)revents;
+	worker->turned_ms = now_ms;
+	if (gap_ms <= worker->conf->supervisor.lease_ms)
+		return;
+	log_error(&worker->log, "stood still for %.1f s, which is longer than its lease; leaving, as its jobs are others' now",
+		(double)gap_ms / 1000);
+	_exit(EXIT_FAILURE);
+}
+
 void adopt_start_ticking(struct worker *worker)
 {
+	worker->turned_ms = clock_boot_ms();
+	ev_check_init(&worker->turn, on_turn);
+	ev_set_priority(&worker->turn, EV_MAXPRI);
+	ev_check_start(worker->loop, &worker->turn);
 	ev_timer_init(&worker->tick, on_tick, adopt_tick_s(worker), adopt_tick_s(worker));
 	ev_init(&worker->due, on_due);
 	ev_timer_start(worker->loop, &worker->tick);
@@ -317,6 +340,7 @@ void adopt_start_ticking(struct worker *worker)
 
 void adopt_stop_ticking(struct worker *worker)
 {
+	ev_check_stop(worker->loop, &worker->turn);
 	ev_timer_stop(worker->loop, &worker->tick);
 	ev_timer_stop(worker->loop, &worker->due);
 }

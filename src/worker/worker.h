@@ -98,6 +98,8 @@ struct worker {
 	ev_io channel;
 	ev_timer heartbeat;
 	ev_timer news;                  /* our figures changed; they are told soon, once for many changes */
+	ev_check turn;                  /* sees how far apart two turns of the loop are */
+	int64_t turned_ms;              /* boot clock of the last turn */
 	ev_timer tick;
 	ev_timer due;                   /* when the next delay ends */
 	ev_timer note_linger;

@@ -68,6 +68,7 @@ def test_redelivery_of_running_jobs_to_any_worker_starts_and_loses_nothing(tmp_p
     wait_until("all come again", lambda: account(sim)["messages"]["received_again"] == count)
     wait_states(daemon, {f"j{i}": "succeeded" for i in range(count)})
     check_end(sim, count)
+    assert account(sim)["messages"]["stale_deletes"] == 0, "deleted with a receipt that was not the newest"
 
 
 def test_lost_lease_is_told_and_the_message_finds_its_job_again(tmp_path, awssim, gantry):

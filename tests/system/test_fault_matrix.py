@@ -68,7 +68,8 @@ def apply(cell, who, when, how):
 def run_cell(directory, number, who, when, how):
     """What went wrong, a line each, and how long it took."""
     begun = time.monotonic()
-    cell = Cell(directory / f"{who}-{when}-{how}-{number}", run_ms=1500 if when == "drain" else 300,
+    # A short name: a Unix socket's path has little room.
+    cell = Cell(directory / f"{number}", run_ms=1500 if when == "drain" else 300,
                 redis=who == "redis" or when == "deliver", preload=who == "disk")
     wrong = []
     try:

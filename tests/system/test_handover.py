@@ -5,6 +5,8 @@ task, one launch, its own result, its message deleted and never received twice."
 import json
 import os
 import signal
+import sqlite3
+import time
 
 import pytest
 
@@ -39,6 +41,11 @@ def wait_states(daemon, want, timeout=40):
         return wait_until(f"{want}", look, timeout, pause=0.1)
     except AssertionError as failure:
         raise AssertionError(f"{failure}\n{ {i: j['state'] for i, j in jobs(daemon).items()} }") from None
+
+
+def finished_ms(directory, job):
+    with sqlite3.connect(f"file:{directory}/gantry.db?mode=ro", uri=True) as store:
+        return store.execute("select finished_ms from jobs where id = ?", (job,)).fetchone()[0]
 
 
 def only_worker(daemon):
@@ -177,11 +184,12 @@ def test_result_that_is_stored_is_not_made_again(tmp_path, awssim, gantry):
     sim.fault(kind="http_500", action="DeleteMessageBatch", count=-1)
     sim.fault(kind="http_500", action="DeleteMessage", count=-1)
     send_jobs(daemon, [{"id": "a", "project": "p"}])
-    finished = wait_states(daemon, {"a": ["succeeded"]})["a"]["finished"]
+    wait_states(daemon, {"a": ["succeeded"]})
+    finished = finished_ms(tmp_path, "a")
     kill_worker(daemon)
     sim.post("/_admin/fault", method="DELETE")
     check_end(sim, launched=1)
-    assert jobs(daemon)["a"]["finished"] == finished
+    assert finished_ms(tmp_path, "a") == finished
 
 
 def test_job_without_its_deployer_runs_to_its_end(tmp_path, awssim, gantry):
@@ -210,3 +218,22 @@ def test_timeout_is_kept_across_a_stop_and_without_its_deployer(tmp_path, awssim
     ran_ms = tasks(sim)[0]["stopped_ms"] - tasks(sim)[0]["created_ms"]
     assert ran_ms >= 3900, "stopped before its time"
     check_end(sim, launched=1)
+
+
+def test_worker_that_stood_still_for_longer_than_its_lease_does_nothing_more(tmp_path, awssim, gantry):
+    sim = awssim("--queue", "deploys:VisibilityTimeout=60", "--task-start-ms", "20", "--task-run-ms", "500")
+    daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), workers=1, drain_timeout="2s\n  lease: 3s",
+                             visibility_timeout="10s"))
+    daemon.wait_ready()
+    pid = only_worker(daemon)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        send_jobs(daemon, [{"id": f"job{i}", "project": f"p{i}"} for i in range(10)])
+        stopped = time.monotonic()
+        wait_until("the lease is over", lambda: time.monotonic() - stopped > 4)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    daemon.wait_for("stood still for .* longer than its lease")
+    wait_states(daemon, {f"job{i}": ("succeeded",) for i in range(10)}, 90)
+    assert account(sim)["environment"]["doubled"] == []
+    assert account(sim)["tasks"]["created"] == 10

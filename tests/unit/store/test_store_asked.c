@@ -268,6 +268,7 @@ static void retried_job_is_accepted_anew_and_nobodys(void **state)
 	admit_all(fixture, fixture->a, jobs, 2);
 	run(fixture, fixture->a, jobs[0]);
 	jobs[0]->failures = 1;
+	jobs[0]->losses = 1;
 	want_retry(fixture, fixture->a, jobs[0], ERROR_NONE);
 	jobs[0]->attempt.number = 2;
 	fail_and_settle(fixture, fixture->a, jobs[0], "");
@@ -281,6 +282,7 @@ static void retried_job_is_accepted_anew_and_nobodys(void **state)
 	assert_int_equal(found->grant, 2);
 	assert_int_equal(found->fence, 2);
 	assert_int_equal(found->failures, 0);
+	assert_int_equal(found->losses, 0);
 	assert_int_equal(found->attempt.number, 2);
 	assert_string_equal(found->attempt.handle, "arn:task/1");
 	assert_int_equal(found->exit_code, JOB_NO_EXIT_CODE);
@@ -443,18 +445,22 @@ static void noted_wait_is_seen_until_the_next_move(void **state)
 	job_destroy(job);
 }
 
-static void retry_keeps_count_of_failures(void **state)
+static void retry_keeps_counts_and_attempt_its_timeout(void **state)
 {
 	struct store_fixture *fixture = *state;
 	struct job *job = make_job("1", LOCK_QUEUE);
 	struct job *found;
 
 	want_admit(fixture, fixture->a, job);
+	job->attempt.timeout_ms = 90000;
 	run(fixture, fixture->a, job);
 	job->failures = 2;
+	job->losses = 3;
 	want_retry(fixture, fixture->a, job, ERROR_NONE);
 	found = store_find(fixture->b, "1", NULL);
 	assert_int_equal(found->failures, 2);
+	assert_int_equal(found->losses, 3);
+	assert_int_equal(found->attempt.timeout_ms, 90000);
 	job_destroy(found);
 	job_destroy(job);
 }
@@ -713,7 +719,7 @@ int main(void)
 		cmocka_unit_test(retried_job_supersedes_who_waits),
 		cmocka_unit_test(owner_is_told_of_its_running_job_once),
 		cmocka_unit_test(noted_wait_is_seen_until_the_next_move),
-		cmocka_unit_test(retry_keeps_count_of_failures),
+		cmocka_unit_test(retry_keeps_counts_and_attempt_its_timeout),
 		cmocka_unit_test(crash_counts_once_for_each_owner),
 		cmocka_unit_test(retried_job_has_crashed_nobody),
 		cmocka_unit_test(priority_overtakes_a_thousand_earlier_ones),
