@@ -14,8 +14,12 @@
 
 static void set(const char *path, const char *value, void *section)
 {
-	const struct conf_row *row = conf_row_at(path);
+	const char *key = strrchr(path, '.');
+	char *parent = xstrndup(path, key != NULL ? (size_t)(key - path) : 0);
+	const struct conf_row *rows = key != NULL ? conf_row_at(parent)->rows : conf_schema;
+	const struct conf_row *row = conf_row_of(rows, key != NULL ? key + 1 : path, section);
 
+	free(parent);
 	assert_non_null(row);
 	assert_true(conf_value_parse(row, value, conf_field(row, section)));
 }
@@ -313,7 +317,7 @@ static void test_whole_text_with_wrong_lines_is_refused(void **state)
 		{ "queues\t3\n", false },
 		{ "queues.q\t3\n", false },
 		{ "queues..url\thttp://h/q\n", false },
-		{ "queues.q.type\tredis\n", false },
+		{ "queues.q.type\tnothing\n", false },
 		{ "queues.q.wait_time\t21s\n", false },
 		{ "errors.1.keep\t3\n", false },
 		{ "errors.-1.keep\t3\n", false },
