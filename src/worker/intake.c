@@ -7,12 +7,9 @@
 #include <string.h>
 
 #include "base/backoff.h"
-#include "base/buf.h"
-#include "base/json_at.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "job/job_message.h"
-#include "job/template.h"
+#include "conf/conf_job.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
 #include "worker/poison.h"
@@ -77,28 +74,6 @@ void intake_start(struct worker *worker)
 
 /* -- understanding ---------------------------------------------------------------------------- */
 
-static bool fill_lock(struct worker *worker, struct job *job, struct error *err)
-{
-	const struct conf_deployer *conf = conf_find_deployer(worker->conf, job->deployer);
-	struct template_values values = { .job = job };
-	struct buf key;
-	bool ok;
-
-	if (conf == NULL) {
-		error_set(err, ERROR_INVALID, "deployer: expected the name of a configured deployer, found \"%s\"", job->deployer);
-		return false;
-	}
-	buf_init(&key, LIMIT_JOB_LOCK_KEY_BYTES);
-	values.payload = job_message_payload(job);
-	ok = template_expand(conf->lock.key, &values, &key, err);
-	json_decref((json_t *)values.payload);
-	job->policy = conf->lock.policy;
-	if (ok)
-		job->lock_key = job->policy == LOCK_PARALLEL ? xstrdup("") : buf_take(&key);
-	buf_finish(&key);
-	return ok;
-}
-
 static void fill_message_ref(struct job *job, const struct queue_message *message)
 {
 	struct job_message_ref *ref = &job->message;
@@ -113,27 +88,9 @@ static void fill_message_ref(struct job *job, const struct queue_message *messag
 
 static struct job *understand(struct intake *intake, const struct queue_message *message, struct error *err)
 {
-	struct job_message_source source = {
-		.queue = intake->conf->name,
-		.message_id = message->id,
-		.default_deployer = intake->conf->default_deployer,
-		.mapping = &intake->conf->body,
-	};
-	char *inner = NULL;
-	struct job *job;
+	struct job *job = conf_job_parse(intake->worker->conf, intake->conf, message->id, message->body, message->body_bytes,
+		err);
 
-	if (intake->conf->unwrap == CONF_UNWRAP_SNS) {
-		inner = job_message_unwrap_sns(message->body, message->body_bytes, err);
-		if (inner == NULL)
-			return NULL;
-	}
-	job = job_message_parse(inner != NULL ? inner : message->body, inner != NULL ? strlen(inner) : message->body_bytes,
-		&source, err);
-	free(inner);
-	if (job != NULL && !fill_lock(intake->worker, job, err)) {
-		job_destroy(job);
-		return NULL;
-	}
 	if (job != NULL)
 		fill_message_ref(job, message);
 	return job;
