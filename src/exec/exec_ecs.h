@@ -163,7 +163,7 @@ struct ecs_watch {
 	double missing_since_s;         /* 0: it is there */
 	unsigned missing;               /* answers in a row that said so */
 	bool alone;                     /* a call with it was refused as a whole */
-	bool seen;                      /* at least once, since events come or don't */
+	bool seen;                      /* by a look, at least once since events come or don't; what is heard is no look */
 	bool hurry;                     /* another look has to come soon, after the call that is under way if any */
 	int64_t version;                /* the highest seen; 0: none */
 	struct ecs_describe *describe;  /* the call that is under way for it */
@@ -190,7 +190,8 @@ void ecs_watch_hurry(struct ecs_watch *watch);
 double ecs_watch_interval_s(double age_s);
 /* The same for this task, as it is now. */
 double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s);
-/* What a look brought: the task; that ECS knows none; nothing (watch it as before). */
+/* What a look brought or was heard: the task.  What only a look brings: that ECS knows none; nothing (watch it
+ * as before). */
 void ecs_watch_take(struct ecs_watch *watch, const json_t *task, double now_s);
 void ecs_watch_take_missing(struct ecs_watch *watch, double now_s);
 void ecs_watch_take_nothing(struct ecs_watch *watch, double now_s);

@@ -193,6 +193,7 @@ static void take_reply(struct ecs_describe *describe, const json_t *doc, double 
 		if (watch == NULL)
 			continue;
 		task = ecs_find_task(doc, watch->arn, &missing);
+		watch->seen = watch->seen || task != NULL;
 		if (task != NULL)
 			ecs_watch_take(watch, task, now_s);
 		else if (missing)

@@ -63,9 +63,11 @@ double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s)
 	return wait_s;
 }
 
+/* Until it has been looked at once, its next look stays when it is: what is heard meanwhile may be older than
+ * an end that was told to another worker, before this task was known to be ours. */
 static void look_by_pace(struct ecs_watch *watch, double now_s)
 {
-	if (watch->describe != NULL)
+	if (watch->describe != NULL || (!watch->seen && watch->entry.place != 0))
 		return;
 	if (!watch->hurry)
 		ecs_cluster_look_in(watch, ecs_watch_pace_s(watch, now_s));
@@ -228,7 +230,6 @@ void ecs_watch_take(struct ecs_watch *watch, const json_t *task, double now_s)
 	watch->missing = 0;
 	watch->missing_since_s = 0;
 	watch->alone = false;
-	watch->seen = true;
 	if (is_old(watch, task)) {
 		look_by_pace(watch, now_s);
 		return;

@@ -256,6 +256,26 @@ static void events_make_looks_a_slow_sweep(void **state)
 	fixture_end(&fixture);
 }
 
+/* Its end was told to another worker before the watch began; an older event came late. */
+static void what_is_heard_first_does_not_put_off_the_first_look(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+
+	(void)state;
+	fixture_begin(&fixture);
+	exec_set_events(fixture.exec, true);
+	fake_aws_otherwise(describe, all_are, (void *)"STOPPED");
+	fixture_watch(&fixture, &watched, "arn/t1", 0);
+	hear(&fixture, "arn/t1", "PENDING", 1);
+	fixture_pass(&fixture, 0.6);
+	hear(&fixture, "arn/t1", "RUNNING", 2);
+	fixture_pass(&fixture, 0.6);
+	assert_int_equal(fake_aws_count(describe), 1);
+	assert_int_equal(fixture.ended, 1);
+	fixture_end(&fixture);
+}
+
 static void a_task_that_cannot_be_seen_yet_is_no_case_for_the_sweep(void **state)
 {
 	struct fixture fixture;
@@ -423,6 +443,7 @@ int main(void)
 		cmocka_unit_test(older_news_do_not_put_off_the_look_that_newer_ones_ask_for),
 		cmocka_unit_test(rubbish_is_asked_after),
 		cmocka_unit_test(events_make_looks_a_slow_sweep),
+		cmocka_unit_test(what_is_heard_first_does_not_put_off_the_first_look),
 		cmocka_unit_test(a_task_that_cannot_be_seen_yet_is_no_case_for_the_sweep),
 		cmocka_unit_test(a_task_that_does_not_come_to_run_is_stopped),
 		cmocka_unit_test(a_task_that_came_to_run_in_time_is_left_alone),
