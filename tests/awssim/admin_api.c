@@ -280,6 +280,24 @@ static void set_ecs(struct simulator *sim, const struct http_request *request, j
 		member_bool(in, "failures_bind_token", &settings->failures_bind_token, error);
 }
 
+static void finish_cluster(struct ecs_cluster *cluster)
+{
+	struct list *node, *next;
+
+	list_each(node, next, &cluster->task_order)
+		ecs_task_finish(container_of(node, struct ecs_task, peers));
+}
+
+static void finish_tasks(struct simulator *sim, const struct http_request *request, json_t *in,
+			 json_t *out, struct aws_error *error)
+{
+	struct list *node, *next;
+
+	(void)request, (void)in, (void)out, (void)error;
+	list_each(node, next, &sim->ecs->clusters)
+		finish_cluster(container_of(node, struct ecs_cluster, peers));
+}
+
 static void set_rate(struct simulator *sim, const struct http_request *request, json_t *in,
 		     json_t *out, struct aws_error *error)
 {
@@ -328,6 +346,7 @@ static const struct {
 	{ "GET", "/_admin/clock", show_clock },
 	{ "POST", "/_admin/events", set_events },
 	{ "POST", "/_admin/ecs", set_ecs },
+	{ "POST", "/_admin/finish", finish_tasks },
 	{ "POST", "/_admin/rate", set_rate },
 	{ "POST", "/_admin/credentials", set_credentials },
 };

@@ -52,6 +52,7 @@
  *   POST /_admin/ecs             {"start_ms", "run_ms", "stop_ms", "stop_timeout_ms",
  *                                "consistency_ms", "stopped_life_s", "failures_bind_token",
  *                                "first_subnet": true chooses the first, not any}
+ *   POST /_admin/finish          {}: tasks by the clock come to their own end now
  *   POST /_admin/credentials     {"life_s": N, "expire": true, "container_token",
  *                                "web_identity_token"}
  *

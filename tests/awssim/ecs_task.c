@@ -249,6 +249,13 @@ static void on_alarm(struct alarm *alarm)
 	}
 }
 
+void ecs_task_finish(struct ecs_task *task)
+{
+	task->behaviour.run_ms = 0;
+	if (task->state == ECS_RUNNING && task->process == NULL && !task->stop_wanted)
+		task_set_alarm(task, 0);
+}
+
 /* ---- the task itself ---- */
 
 static void task_make_id(struct ecs_task *task)

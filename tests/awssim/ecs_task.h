@@ -89,6 +89,8 @@ struct ecs_task *ecs_task_create(struct ecs_cluster *, const json_t *in,
 				 const struct ecs_place *place);
 void ecs_task_destroy(struct ecs_task *);       /* kills its process */
 void ecs_task_stop(struct ecs_task *, const char *stop_code, const char *reason);
+/* One by the clock comes to its own end now, or as soon as it runs. */
+void ecs_task_finish(struct ecs_task *);
 /* id or ARN; NULL: unknown, forgotten, or too new to be seen. */
 struct ecs_task *ecs_task_find(struct ecs_cluster *, const char *name);
 bool ecs_task_is_visible(const struct ecs_task *);

@@ -136,6 +136,10 @@ class AwsSim(Program):
     def fault(self, **fault):
         return self.post("/_admin/fault", fault)
 
+    def finish(self):
+        """The tasks that run come to their own end."""
+        self.post("/_admin/finish")
+
     def call(self, action, body, service="AmazonSQS", version="1.0"):
         """An unsigned JSON call, for a simulator that runs with --no-auth."""
         request = urllib.request.Request(self.url + "/", data=json.dumps(body).encode(), headers={

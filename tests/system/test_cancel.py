@@ -62,11 +62,13 @@ def check_nothing_left(sim, daemon):
 
 def test_waiting_job_is_cancelled_at_once_and_never_launched(tmp_path, awssim, gantry):
     sim, daemon = start(tmp_path, awssim, gantry)
-    send_jobs(daemon, [runs_ms("a", 4000), runs_ms("b", 50), runs_ms("c", 50)])
+    send_jobs(daemon, [runs_ms("a", 600000), runs_ms("b", 50), runs_ms("c", 50)])
+    wait_running(sim, daemon, "a")
     wait_state(daemon, "b", "waiting")
     wait_state(daemon, "c", "waiting")
     daemon.ctl("cancel", "b")
     assert show(daemon, "b")["state"] == "cancelled"
+    sim.finish()
     assert [wait_state(daemon, j, *ENDED)["state"] for j in "ac"] == ["succeeded", "succeeded"]
     check_nothing_left(sim, daemon)
     assert account(sim)["tasks"]["created"] == 2
@@ -100,11 +102,12 @@ def test_running_job_is_cancelling_until_its_task_has_stopped(tmp_path, awssim, 
 
 
 def test_task_that_ends_before_its_stop_keeps_its_own_verdict(tmp_path, awssim, gantry):
-    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "3000")
+    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "600000")
     sim.fault(kind="error", action="StopTask", status=500, count=-1)
     send_jobs(daemon, [{"id": "a", "project": "p"}])
     wait_running(sim, daemon, "a")
     daemon.ctl("cancel", "--no-wait", "a")
+    sim.finish()
     assert wait_state(daemon, "a", *ENDED)["state"] == "succeeded"
     check_nothing_left(sim, daemon)
 
@@ -158,14 +161,16 @@ def test_cancel_outlives_the_worker_that_is_asked(tmp_path, awssim, gantry, when
 
 
 def test_cancel_of_a_waiting_job_outlives_its_worker(tmp_path, awssim, gantry):
-    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "4000", workers=1)
+    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "600000", workers=1)
     send_jobs(daemon, [{"id": "a", "project": "p"}, {"id": "b", "project": "p"}])
+    wait_running(sim, daemon, "a")
     wait_state(daemon, "b", "waiting")
     victim = daemon.workers()[0]["pid"]
     os.kill(victim, signal.SIGSTOP)
     daemon.ctl("cancel", "b")
     assert show(daemon, "b")["state"] == "cancelled"
     os.kill(victim, signal.SIGKILL)
+    sim.finish()
     assert wait_state(daemon, "a", *ENDED)["state"] == "succeeded"
     check_nothing_left(sim, daemon)
     assert account(sim)["tasks"]["created"] == 1

@@ -58,7 +58,7 @@ def test_redelivery_of_running_jobs_to_any_worker_starts_and_loses_nothing(tmp_p
     """The queue shows the messages again while their jobs run: whoever gets one leaves the job where it is, and
     its message is deleted with the newest receipt."""
     count = 12
-    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "39000")
+    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "3600000")
     daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), workers=3,
                              deployer_extra="    lock: { policy: parallel }"))
     daemon.wait_ready()
@@ -66,13 +66,14 @@ def test_redelivery_of_running_jobs_to_any_worker_starts_and_loses_nothing(tmp_p
     wait_states(daemon, {f"j{i}": "running" for i in range(count)})
     sim.post("/_admin/clock", {"advance_s": 31})
     wait_until("all come again", lambda: account(sim)["messages"]["received_again"] == count)
+    sim.finish()
     wait_states(daemon, {f"j{i}": "succeeded" for i in range(count)})
     check_end(sim, count)
     assert account(sim)["messages"]["stale_deletes"] == 0, "deleted with a receipt that was not the newest"
 
 
 def test_lost_lease_is_told_and_the_message_finds_its_job_again(tmp_path, awssim, gantry):
-    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "45000")
+    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "3600000")
     daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), workers=2, visibility_timeout="10s"))
     daemon.wait_ready()
     for action in ("ChangeMessageVisibility", "ChangeMessageVisibilityBatch"):
@@ -84,6 +85,7 @@ def test_lost_lease_is_told_and_the_message_finds_its_job_again(tmp_path, awssim
     sim.post("/_admin/fault", method="DELETE")
     sim.post("/_admin/clock", {"advance_s": 30})
     wait_until("it comes again", lambda: account(sim)["messages"]["received_again"] == 1)
+    sim.finish()
     wait_states(daemon, {"a": "succeeded"})
     check_end(sim, 1)
     assert [job for job, _ in faults(tmp_path, "lease_lost")] == ["a"]

@@ -107,7 +107,7 @@ def leave_by_crash(daemon, gantry):
     pytest.param(leave_by_crash, id="crash"),
 ])
 def test_what_runs_and_what_waits_goes_on(tmp_path, awssim, gantry, leave):
-    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "5000")
+    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "600000")
     daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), drain_timeout="200ms",
                              deployer_extra='    allow: { environment: ["SIM_*"] }'))
     daemon.wait_ready()
@@ -120,6 +120,7 @@ def test_what_runs_and_what_waits_goes_on(tmp_path, awssim, gantry, leave):
     wait_states(daemon, {"good": ["running"], "bad": ["running"], "next": ["waiting"], "later": ["waiting"]})
     before = {t["arn"] for t in tasks(sim)}
     again = leave(daemon, gantry)
+    sim.finish()
     found = wait_states(again, {i: ENDED for i in ("good", "bad", "next", "later")})
     assert {i: (j["state"], j["exit_code"]) for i, j in found.items()} == {
         "good": ("succeeded", 0), "bad": ("failed", 3), "next": ("succeeded", 0), "later": ("succeeded", 0)}
@@ -167,10 +168,11 @@ def test_job_that_waits_for_its_lock_keeps_its_place(tmp_path, awssim, gantry):
 
 
 def test_task_that_ended_while_nobody_watched_is_judged_all_the_same(tmp_path, awssim, gantry):
-    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "2500")
+    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "600000")
     send_jobs(daemon, [{"id": "a", "project": "p"}])
     wait_states(daemon, {"a": ["running"]})
     daemon.stop(signal.SIGQUIT)
+    sim.finish()
     wait_until("it has ended", lambda: tasks(sim)[0]["stopped_ms"])
     again = gantry(daemon.configuration.read_text()).wait_ready()
     found = wait_states(again, {"a": ENDED})["a"]
@@ -193,12 +195,13 @@ def test_result_that_is_stored_is_not_made_again(tmp_path, awssim, gantry):
 
 
 def test_job_without_its_deployer_runs_to_its_end(tmp_path, awssim, gantry):
-    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "2500")
+    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "600000")
     send_jobs(daemon, [{"id": "a", "project": "p"}])
     wait_states(daemon, {"a": ["running"]})
     text = daemon.configuration.read_text()
     daemon.configuration.write_text(text.replace("  mystical:\n", "  other:\n").replace(": mystical", ": other"))
     daemon.ctl("reload")
+    sim.finish()
     found = wait_states(daemon, {"a": ENDED})["a"]
     assert found["state"] == "succeeded"
     check_end(sim, launched=1)

@@ -86,11 +86,12 @@ def test_fence_grows_with_each_holder_of_a_key(tmp_path, awssim, gantry):
 
 def test_latest_leaves_the_newest_of_those_that_wait(tmp_path, awssim, gantry):
     sim, daemon = start(tmp_path, awssim, gantry, 50, workers=1, deployer_extra="    lock: { policy: latest }")
-    send_jobs(daemon, [runs_ms("a", 7000)])
+    send_jobs(daemon, [runs_ms("a", 600000)])
     wait_states(daemon, {"a": ["running"]})
     for job in "bcd":
         send_jobs(daemon, [{"id": job, "project": "p"}])
         wait_states(daemon, {job: ["waiting", "queued"]})
+    sim.finish()
     wait_states(daemon, {"a": ["succeeded"], "b": ["superseded"], "c": ["superseded"], "d": ["succeeded"]})
     assert launched(sim) == ["a", "d"]
     check_in_turn(sim)
@@ -99,9 +100,11 @@ def test_latest_leaves_the_newest_of_those_that_wait(tmp_path, awssim, gantry):
 
 def test_reject_fails_what_comes_while_the_key_is_held(tmp_path, awssim, gantry):
     sim, daemon = start(tmp_path, awssim, gantry, 50, deployer_extra="    lock: { policy: reject }")
-    send_jobs(daemon, [runs_ms("a", 4000)])
+    send_jobs(daemon, [runs_ms("a", 600000)])
     wait_states(daemon, {"a": ["running"]})
     send_jobs(daemon, [{"id": "b", "project": "p"}, {"id": "c", "project": "q"}])
+    wait_states(daemon, {"b": ["failed"], "c": ["succeeded"]})
+    sim.finish()
     found = wait_states(daemon, {"a": ["succeeded"], "b": ["failed"], "c": ["succeeded"]})
     assert found["b"]["reason"] == "locked"
     assert sorted(launched(sim)) == ["a", "c"]
@@ -110,10 +113,12 @@ def test_reject_fails_what_comes_while_the_key_is_held(tmp_path, awssim, gantry)
 
 def test_priority_orders_those_that_wait(tmp_path, awssim, gantry):
     sim, daemon = start(tmp_path, awssim, gantry, 50, workers=1)
-    send_jobs(daemon, [runs_ms("first", 4000)])
+    send_jobs(daemon, [runs_ms("first", 600000)])
     wait_states(daemon, {"first": ["running"]})
     send_jobs(daemon, [{"id": "low", "project": "p", "priority": 0}, {"id": "middle", "project": "p"},
                        {"id": "high", "project": "p", "priority": 9}])
+    wait_states(daemon, {i: ["waiting"] for i in ("low", "middle", "high")})
+    sim.finish()
     wait_states(daemon, {i: ["succeeded"] for i in ("first", "low", "middle", "high")})
     assert launched(sim) == ["first", "high", "middle", "low"]
     check_in_turn(sim)
@@ -137,10 +142,12 @@ def test_retried_job_waits_its_turn_and_runs_again(tmp_path, awssim, gantry):
     send_jobs(daemon, [{"id": "a", "project": "p", "environment": {"SIM_EXIT_CODE": "1", "SIM_RUN_MS": "50"}}])
     wait_states(daemon, {"a": ["failed"]})
     check_end(sim, 1)
-    send_jobs(daemon, [runs_ms("b", 4000)])
+    send_jobs(daemon, [runs_ms("b", 600000)])
     wait_states(daemon, {"b": ["running"]})
     # Its message's end is noted a moment after its result; a retry before that is refused.
     wait_until("a is retried", lambda: daemon.ctl("retry", "a", check=False).returncode == 0)
+    wait_states(daemon, {"a": ["waiting"]})
+    sim.finish()
     found = wait_states(daemon, {"b": ["succeeded"], "a": ["failed"]})
     wait_until("its second attempt has ended", lambda: jobs(daemon)["a"].get("attempt", {}).get("number") == 2)
     wait_states(daemon, {"a": ["failed"]})

@@ -54,7 +54,8 @@ def jobs(prefix, count, projects):
 def test_5000_messages_are_each_launched_once_and_deleted_in_few_calls(tmp_path, awssim, gantry):
     count = 5000
     sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "100")
-    daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), deployer_extra="    lock: { policy: parallel }"))
+    daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), visibility_timeout="5m",
+                             deployer_extra="    lock: { policy: parallel }"))
     daemon.wait_ready()
     send_jobs(daemon, jobs("job", count, 500))
     wait_all_deleted(sim, count, 240)
@@ -137,7 +138,7 @@ def test_100_reloads_under_load_launch_nothing_twice_and_receive_nothing_twice(t
     count, reloads = 3000, 100
     sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "1500")
     daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), drain_timeout="1s", wait_time="1s",
-                             deployer_extra="    lock: { policy: parallel }"), ASAN_OPTIONS=harness.FLAT_MEMORY)
+                             visibility_timeout="5m", deployer_extra="    lock: { policy: parallel }"), ASAN_OPTIONS=harness.FLAT_MEMORY)
     daemon.wait_ready()
     memory = {}
     active = ActiveWorkers(tmp_path)
@@ -189,7 +190,7 @@ def test_killed_worker_loses_and_doubles_nothing(tmp_path, awssim, gantry):
 
 
 def test_stopped_daemon_goes_on_with_running_tasks_when_started_again(tmp_path, awssim, gantry):
-    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "6000")
+    sim = awssim("--queue", "deploys", "--task-start-ms", "20", "--task-run-ms", "600000")
     text = main_job(tmp_path, sim.url, sim.queue_url("deploys"), drain_timeout="1s",
                     deployer_extra="    lock: { policy: parallel }")
     daemon = gantry(text)
@@ -199,6 +200,7 @@ def test_stopped_daemon_goes_on_with_running_tasks_when_started_again(tmp_path, 
     assert daemon.stop() == 0
     again = gantry(text)
     again.wait_ready()
+    sim.finish()
     wait_all_deleted(sim, 10, 60)
     told = account(sim)
     assert told["tasks"]["created"] == 10

@@ -254,8 +254,15 @@ def test_storm_of_reloads_and_upgrades_leaves_one_generation(master):
     master.start()
     for i in range(600):
         master.signal(signal.SIGUSR2 if i % 10 == 0 else signal.SIGHUP)
-    wait_until("quiet", lambda: master.status().one("daemon")["state"] == "running" and
-               len(master.status().all("generation")) == 1, timeout=30)
+
+    def is_quiet():
+        try:
+            status = master.status()
+        except (ConnectionError, EOFError):
+            return False    # the upgrade closed the conversation
+        return status.one("daemon")["state"] == "running" and len(status.all("generation")) == 1
+
+    wait_until("quiet", is_quiet, timeout=60)
     assert master.status().one("daemon")["pid"] == str(master.pid)
     master.settle(master.generation())
     assert len(master.living()) == 2
