@@ -55,9 +55,22 @@ int64_t clock_steady_offset_ms(void)
 	return read_ms(CLOCK_REALTIME) - read_ms(CLOCK_BOOTTIME);
 }
 
+/* The clocks are read one after the other, so their difference varies by a millisecond without meaning it; a time
+ * that was told once shall read the same the next time. */
+static int64_t wall_ahead_ms(void)
+{
+	enum { SAME_MS = 5 };
+	static int64_t told_ms;
+	int64_t ahead_ms = clock_wall_ms() - clock_steady_ms();
+
+	if (ahead_ms > told_ms + SAME_MS || ahead_ms < told_ms - SAME_MS)
+		told_ms = ahead_ms;
+	return told_ms;
+}
+
 int64_t clock_steady_to_wall(int64_t steady_ms)
 {
-	return steady_ms > 0 ? steady_ms + clock_wall_ms() - clock_steady_ms() : steady_ms;
+	return steady_ms > 0 ? steady_ms + wall_ahead_ms() : steady_ms;
 }
 
 const char *clock_boot_id(void)
@@ -115,4 +128,10 @@ void clock_shift(double monotonic_s, int64_t wall_ms)
 {
 	shift_s += monotonic_s;
 	shift_wall_ms += wall_ms;
+}
+
+void clock_shifted(int64_t *boot_ms, int64_t *steady_ms)
+{
+	*boot_ms = (int64_t)(shift_s * 1000);
+	*steady_ms = shift_wall_ms;
 }

@@ -39,5 +39,8 @@ void clock_stamp(int64_t wall_ms, char stamp[CLOCK_STAMP_BYTES]);
 bool clock_parse_stamp(const char *stamp, int64_t *wall_ms);
 /* For tests: adds to what the clocks above answer, from now on; the steady clock goes with the wall clock. */
 void clock_shift(double monotonic_s, int64_t wall_ms);
+/* What that has added so far to the boot clock and to the steady clock, for a store whose clock is a server's;
+ * 0 outside of tests. */
+void clock_shifted(int64_t *boot_ms, int64_t *steady_ms);
 
 #endif

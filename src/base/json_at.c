@@ -11,14 +11,24 @@
 
 enum { LIMIT_JSON_KEY_BYTES = 128 };
 
-json_t *json_at_parse(const char *text, size_t size, struct error *err)
+static json_t *parse(const char *text, size_t size, size_t flags, struct error *err)
 {
 	json_error_t why;
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | flags, &why);
 
 	if (root == NULL)
 		error_set(err, ERROR_INVALID, "not JSON: %s (line %d, column %d)", why.text, why.line, why.column);
 	return root;
+}
+
+json_t *json_at_parse(const char *text, size_t size, struct error *err)
+{
+	return parse(text, size, 0, err);
+}
+
+json_t *json_at_parse_binary(const char *text, size_t size, struct error *err)
+{
+	return parse(text, size, JSON_ALLOW_NUL, err);
 }
 
 /* Takes one step along the path: "name" or "[3]". */

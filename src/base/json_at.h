@@ -16,6 +16,8 @@
 /* Parses one JSON text (object or array) of size bytes; duplicate members and trailing bytes are
  * errors, as two readers could read two things.  The caller owns the reference.  NULL on error. */
 json_t *json_at_parse(const char *text, size_t size, struct error *err);
+/* The same for a text whose strings may hold NUL: json_string_length() tells theirs. */
+json_t *json_at_parse_binary(const char *text, size_t size, struct error *err);
 json_t *json_at(const json_t *root, const char *path);
 const char *json_at_string(const json_t *root, const char *path);
 /* Integers, and reals without a fraction; AWS writes both. */
