@@ -103,14 +103,14 @@ static void complain_value(const struct conf_filler *filler, const struct conf_r
 	free(meant);
 }
 
-static bool check_template(const struct conf_filler *filler, bool secret, const struct yaml_node *node, const char *text,
-	const char *path)
+static bool check_template(const struct conf_filler *filler, const struct conf_row *row, const struct yaml_node *node,
+	const char *text, const char *path)
 {
 	struct error err;
 
-	if (template_check(text, &err))
+	if (row->words != NULL ? template_check_names(text, row->words, &err) : template_check(text, &err))
 		return true;
-	if (secret)
+	if (row->secret)
 		complain(filler->complaints, node->place, path,
 			"expected a template with known names, found a value that is not shown");
 	else
@@ -133,7 +133,7 @@ bool conf_fill_scalar(const struct conf_filler *filler, const struct conf_row *r
 	if (!conf_value_parse(row, text, field))
 		complain_value(filler, row, node, text, path);
 	else
-		ok = row->kind != CONF_TEMPLATE || check_template(filler, row->secret, node, text, path);
+		ok = row->kind != CONF_TEMPLATE || check_template(filler, row, node, text, path);
 	if (ok && row->kind == CONF_PATH && row->relative) {
 		char *whole = path_from(filler->directory, text);
 

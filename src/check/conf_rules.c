@@ -107,6 +107,8 @@ static void check_supervisor(struct rules *rules)
 		refuse(rules, "supervisor.restart_delay_max", "expected at least restart_delay (%s), found %s", delay,
 			most);
 	}
+	if (conf->scale.max > 0 && conf->scale.max < conf->scale.min)
+		refuse(rules, "supervisor.scale.max", "expected at least min (%u), found %u", conf->scale.min, conf->scale.max);
 	if (conf->pid_file != NULL && conf->control_socket != NULL &&
 	    strcmp(conf->pid_file, conf->control_socket) == 0)
 		refuse(rules, "supervisor.control_socket", "expected another path than pid_file, found the same");
@@ -231,10 +233,19 @@ static void check_default_deployer(struct rules *rules, const struct conf_queue 
 	check_deployer_name(rules, "default_deployer", name);
 }
 
+static void check_depths(struct rules *rules, const struct conf_queue *queue)
+{
+	if (queue->warn_depth > 0 && queue->alarm_depth > 0 && queue->alarm_depth < queue->warn_depth)
+		refuse(rules, "alarm_depth", "expected at least warn_depth (%u), found %u", queue->warn_depth, queue->alarm_depth);
+}
+
 static void check_queue(struct rules *rules, const struct conf_queue *queue)
 {
 	if (!enter(rules, "queues", queue->name))
 		return;
+	check_depths(rules, queue);
+	if (queue->group != NULL && strpbrk(queue->group, " \t") != NULL)
+		refuse_value(rules, "group", false, "a name without blanks");
 	if (queue->type == CONF_QUEUE_SQS && queue->url != NULL && !is_queue_url(queue->url))
 		refuse_value(rules, "url", false, "a queue's URL, as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME");
 	if (queue->wait_time_ms % 1000 != 0)
@@ -378,6 +389,10 @@ static void check_deployer(struct rules *rules, const struct conf_deployer *depl
 		refuse(rules, "network.subnets", "expected at least one subnet, found none");
 	if (network->assign_public_ip && deployer->launch_type != NULL && strcmp(deployer->launch_type, "EC2") == 0)
 		refuse(rules, "network.assign_public_ip", "expected false with launch_type EC2, found true");
+	if (deployer->logs.group != NULL && deployer->logs.prefix == NULL)
+		refuse(rules, "logs.prefix", "expected a prefix beside group, found nothing");
+	if (deployer->logs.group == NULL && (deployer->logs.prefix != NULL || deployer->logs.region != NULL))
+		refuse(rules, "logs.group", "expected a group beside prefix and region, found nothing");
 	check_environment(rules, "", &deployer->environment);
 	if (deployer->type == CONF_DEPLOYER_PROCESS)
 		check_process(rules, deployer);
@@ -395,6 +410,108 @@ static void check_sink(struct rules *rules, const struct conf_sink *sink, size_t
 		return;
 	if (sink->channel == NULL && sink->list == NULL && !is_faulty(rules, "list"))
 		refuse(rules, "channel", "expected a channel, a list or both, found neither");
+}
+
+/* -- notify ----------------------------------------------------------------------------------- */
+
+/* One "@", and nothing that could end a header or an SMTP command. */
+static bool is_address(const char *text)
+{
+	const char *at = strchr(text, '@');
+
+	return at != NULL && at > text && at[1] != '\0' && strchr(at + 1, '@') == NULL && strpbrk(text, " \t\r\n<>,;\"\\") == NULL;
+}
+
+static void check_email(struct rules *rules, const struct conf_sink *sink)
+{
+	char key[24];
+
+	if (sink->from != NULL && !is_address(sink->from))
+		refuse_value(rules, "from", false, "an address such as gantry@example.com");
+	if (sink->to.count == 0 && !is_faulty(rules, "to"))
+		refuse(rules, "to", "expected at least one address, found none");
+	for (size_t i = 0; i < sink->to.count; i++) {
+		snprintf(key, sizeof(key), "to.%zu", i);
+		if (!is_address(sink->to.at[i]))
+			refuse_value(rules, key, false, "an address such as ops@example.com");
+	}
+	if (sink->user != NULL && sink->password == NULL)
+		refuse(rules, "password", "expected a password beside user, found nothing");
+	if (sink->password != NULL && sink->user == NULL)
+		refuse(rules, "user", "expected a user beside password, found nothing");
+	if (sink->password != NULL && sink->starttls == CONF_STARTTLS_OFF && sink->smtp != NULL &&
+	    strncmp(sink->smtp, "smtp:", 5) == 0)
+		refuse(rules, "starttls", "expected offered or required beside a password, found off");
+}
+
+static void check_secret(struct rules *rules, const char *key, const char *secret)
+{
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t len, padding;
+
+	if (secret == NULL || strncmp(secret, "whsec_", 6) != 0)
+		return;
+	secret += 6;
+	len = strspn(secret, base64);
+	padding = strspn(secret + len, "=");
+	if (len == 0 || secret[len + padding] != '\0' || (len + padding) % 4 != 0 || padding > 2)
+		refuse(rules, key, "expected base64 after \"whsec_\", found a value that is not shown");
+}
+
+static void check_notify_type(struct rules *rules, const struct conf_sink *sink)
+{
+	switch (sink->type) {
+	case CONF_SINK_REDIS:
+		if (sink->channel == NULL && sink->list == NULL && sink->key == NULL && !is_faulty(rules, "channel") &&
+		    !is_faulty(rules, "list") && !is_faulty(rules, "key"))
+			refuse(rules, "channel", "expected a channel, a list or a key, found none");
+		break;
+	case CONF_SINK_WEBHOOK:
+		check_secret(rules, "secret", sink->secret);
+		check_secret(rules, "old_secret", sink->old_secret);
+		if (sink->old_secret != NULL && sink->secret == NULL)
+			refuse(rules, "secret", "expected a secret beside old_secret, found nothing");
+		break;
+	case CONF_SINK_EMAIL:
+		check_email(rules, sink);
+		break;
+	case CONF_SINK_SNS:
+		if (sink->topic != NULL && (strncmp(sink->topic, "arn:", 4) != 0 || strstr(sink->topic, ":sns:") == NULL))
+			refuse_value(rules, "topic", false, "a topic's ARN, such as arn:aws:sns:us-east-1:123456789012:deploys");
+		break;
+	case CONF_SINK_SLACK:
+		if (sink->url != NULL && strncmp(sink->url, "https://", 8) != 0 && strncmp(sink->url, "http://", 7) != 0)
+			refuse_value(rules, "url", true, "a URL that starts with https:// or http://");
+		break;
+	case CONF_SINK_EXEC:
+		if (sink->command.count == 0 && !is_faulty(rules, "command"))
+			refuse(rules, "command", "expected a program, found none");
+		else if (sink->command.count > 0 && sink->command.at[0][0] != '/')
+			refuse_value(rules, "command.0", false, "an absolute path");
+		break;
+	case CONF_SINK_CELERY:
+	case CONF_SINK_TYPES:
+		break;
+	}
+}
+
+static void check_notify(struct rules *rules, const struct conf_sink *sink, size_t number)
+{
+	const char *name = conf_sink_name(sink);
+	char text[24];
+
+	snprintf(text, sizeof(text), "%zu", number);
+	if (!enter(rules, "notify", text))
+		return;
+	if (sink->name != NULL && (!conf_name_is_sound(sink->name) || strcmp(sink->name, "errors") == 0))
+		refuse_value(rules, "name", false, "letters, digits, \"_\" and \"-\", and not \"errors\"");
+	for (size_t i = 0; i < number; i++) {
+		if (strcmp(conf_sink_name(&rules->conf->notify[i]), name) == 0)
+			refuse(rules, "name", "expected a name of its own, as notify.%zu is \"%s\", too", i, name);
+	}
+	if (sink->when.count == 0 && !is_faulty(rules, "when") && !is_faulty(rules, "when.0"))
+		refuse(rules, "when", "expected at least one event, found none");
+	check_notify_type(rules, sink);
 }
 
 /* -- api -------------------------------------------------------------------------------------- */
@@ -487,5 +604,7 @@ void conf_rules_check(const struct conf *conf, const struct yaml_node *root, str
 		check_deployer(&rules, &conf->deployers[i]);
 	for (size_t i = 0; i < conf->error_count; i++)
 		check_sink(&rules, &conf->errors[i], i);
+	for (size_t i = 0; i < conf->notify_count; i++)
+		check_notify(&rules, &conf->notify[i], i);
 	leave(&rules);
 }

@@ -15,6 +15,12 @@
 #include "base/texts.h"
 #include "job/job.h"
 
+/* depth_per_worker 0: workers do not come and go by the backlog. */
+struct conf_scale {
+	unsigned min, max;
+	unsigned depth_per_worker;
+};
+
 struct conf_supervisor {
 	unsigned workers;
 	char *user;                     /* NULL: stay who we are */
@@ -30,6 +36,8 @@ struct conf_supervisor {
 	char *state_dir;                /* where local commands leave their logs and results */
 	int64_t restart_delay_ms;       /* after the first fast death */
 	int64_t restart_delay_max_ms;
+	int64_t depth_interval_ms;      /* between two looks at the queues' depth, where one is wanted */
+	struct conf_scale scale;
 };
 
 enum conf_log_target { CONF_LOG_STDERR, CONF_LOG_SYSLOG, CONF_LOG_FILE };
@@ -49,22 +57,26 @@ struct conf_aws {
 	char *session_token;            /* secret */
 };
 
-enum conf_queue_type { CONF_QUEUE_SQS, CONF_QUEUE_REDIS, CONF_QUEUE_STORE, CONF_QUEUE_TYPES };
+enum conf_queue_type { CONF_QUEUE_SQS, CONF_QUEUE_REDIS, CONF_QUEUE_REDIS_STREAM, CONF_QUEUE_STORE, CONF_QUEUE_TYPES };
 enum conf_pop { CONF_POP_RIGHT, CONF_POP_LEFT };
 enum conf_malformed { CONF_MALFORMED_SETTLE, CONF_MALFORMED_DEAD_LETTER };
-enum conf_unwrap { CONF_UNWRAP_NONE, CONF_UNWRAP_SNS };
+enum conf_unwrap { CONF_UNWRAP_NONE, CONF_UNWRAP_SNS, CONF_UNWRAP_CELERY };
 
 struct conf_queue {
 	char *name;
 	enum conf_queue_type type;
 	char *url;                      /* secret with redis */
-	char *list;
+	char *list;                     /* key of the list, or of the stream */
 	enum conf_pop pop;
+	char *group;                    /* of consumers, redis-stream */
+	char *field;                    /* of an entry, redis-stream */
+	bool delete_settled;            /* redis-stream */
 	int64_t visibility_timeout_ms;
 	int64_t wait_time_ms;
 	int64_t delete_linger_ms;
 	unsigned max_in_flight;         /* messages a worker holds at once */
 	char *default_deployer;         /* NULL: the message must name one */
+	unsigned warn_depth, alarm_depth;       /* of messages that wait; 0: none */
 	enum conf_malformed malformed;
 	enum conf_unwrap unwrap;
 	struct pairs body;         /* member of the job message -> template */
@@ -117,6 +129,12 @@ struct conf_process {
 	char *cgroup;                   /* "none", "auto", or a directory in a cgroup v2 */
 };
 
+/* Where the output of a deployer's tasks is, for those who must not ask for the task definition. */
+struct conf_logs {
+	char *group;                    /* NULL: the task definition is asked for all of it */
+	char *prefix, *region;          /* region NULL: as aws.region */
+};
+
 struct conf_deployer {
 	char *name;
 	enum conf_deployer_type type;
@@ -141,16 +159,48 @@ struct conf_deployer {
 	int64_t timeout_ms;             /* from launch to end; then it is stopped; 0: never */
 	unsigned attempts;              /* runs of a deployment that itself failed, the first included */
 	struct conf_lock lock;
+	struct conf_logs logs;          /* of ECS tasks */
+	struct texts mask;              /* globs of variables whose values are kept out of logs */
 };
 
-enum conf_sink_type { CONF_SINK_REDIS, CONF_SINK_TYPES };
+enum conf_sink_type {
+	CONF_SINK_REDIS, CONF_SINK_WEBHOOK, CONF_SINK_EMAIL, CONF_SINK_SNS, CONF_SINK_SLACK, CONF_SINK_EXEC,
+	CONF_SINK_CELERY, CONF_SINK_TYPES
+};
 
+enum conf_starttls { CONF_STARTTLS_OFFERED, CONF_STARTTLS_REQUIRED, CONF_STARTTLS_OFF };
+
+/* One of errors (type, url, channel, list and keep only) or of notify. */
 struct conf_sink {
 	enum conf_sink_type type;
-	char *url;                      /* may hold a password: secret */
+	char *name;                     /* conf_sink_name(); NULL: not given */
+	struct texts when;              /* events */
+	unsigned rate;                  /* deliveries per minute and worker; 0: no limit */
+	int64_t timeout_ms;             /* of one try */
+	int64_t give_up_after_ms;
+	char *url;                      /* redis, celery, webhook, slack; may hold a password: secret */
+
 	char *channel;                  /* NULL: not published */
 	char *list;                     /* NULL: not pushed */
 	unsigned keep;                  /* length the list is cut to */
+	char *key;                      /* template; NULL: not set */
+	int64_t ttl_ms;                 /* of key; 0: for ever; of celery's, never 0 */
+
+	char *secret, *old_secret;      /* what a webhook is signed with; NULL: not */
+	bool allow_private;             /* the address may be a private one */
+
+	char *text;                     /* template of the message in words; NULL: a text of ours */
+	char *subject;                  /* template; email and sns */
+
+	char *smtp, *user, *password;   /* password: secret */
+	enum conf_starttls starttls;
+	char *from;
+	struct texts to;
+
+	char *topic;                    /* ARN */
+	char *group;                    /* template; of a FIFO topic */
+
+	struct texts command;
 };
 
 struct conf_ecs {
@@ -175,6 +225,7 @@ struct conf_tls {
 
 struct conf_api {
 	struct texts listen;            /* listen_address.h */
+	char *url;                      /* where people reach it; NULL: not said */
 	struct conf_token *tokens;
 	size_t token_count;
 	char *queue;                    /* of POST /v1/jobs that names none; NULL: it must */
@@ -184,6 +235,7 @@ struct conf_api {
 	int64_t idle_timeout_ms;
 	unsigned connections;
 	int64_t log_retention_ms;
+	int64_t log_size_bytes;         /* of all that local commands have left; 0: no limit */
 };
 
 struct conf {
@@ -199,6 +251,8 @@ struct conf {
 	size_t deployer_count;
 	struct conf_sink *errors;
 	size_t error_count;
+	struct conf_sink *notify;
+	size_t notify_count;
 	char *env_file;                 /* as gantry-check opened it; NULL: none */
 	struct pairs environment;       /* what env_file said and our environment lacks, for the children; secret */
 };
@@ -206,6 +260,8 @@ struct conf {
 void conf_destroy(struct conf *conf);
 /* By name, or NULL. */
 const struct conf_queue *conf_find_queue(const struct conf *conf, const char *name);
+/* Its name, else its type's. */
+const char *conf_sink_name(const struct conf_sink *sink);
 const struct conf_deployer *conf_find_deployer(const struct conf *conf, const char *name);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "job/job_message.h"
+#include "job/job_message_celery.h"
 #include "job/template.h"
 
 static bool fill_lock(const struct conf *conf, struct job *job, struct error *err)
@@ -44,11 +45,12 @@ struct job *conf_job_parse(const struct conf *conf, const struct conf_queue *que
 	char *inner = NULL;
 	struct job *job;
 
-	if (queue->unwrap == CONF_UNWRAP_SNS) {
+	if (queue->unwrap == CONF_UNWRAP_SNS)
 		inner = job_message_unwrap_sns(body, body_bytes, err);
-		if (inner == NULL)
-			return NULL;
-	}
+	else if (queue->unwrap == CONF_UNWRAP_CELERY)
+		inner = job_message_unwrap_celery(body, body_bytes, err);
+	if (queue->unwrap != CONF_UNWRAP_NONE && inner == NULL)
+		return NULL;
 	job = job_message_parse(inner != NULL ? inner : body, inner != NULL ? strlen(inner) : body_bytes, &source, err);
 	free(inner);
 	if (job != NULL && !fill_lock(conf, job, err)) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "config.h"
 
 enum {
 	SECOND = 1000,
@@ -62,31 +63,73 @@ static const char *const log_formats[] = { "logfmt", "json", NULL };
 static const char *const log_targets[] = { "stderr", "syslog", NULL };
 static const char *const token_powers[] = { "submit", "read", "admin", NULL };
 static const char *const http_schemes[] = { "https", "http", NULL };
-static const char *const redis_schemes[] = { "redis", "rediss", "unix", NULL };
-static const char *const store_schemes[] = { "sqlite", "memory", NULL };
-static const char *const absent_stores[] = { "redis", "rediss", "postgresql", "postgres", NULL };
+static const char *const redis_schemes[] = { "redis", "rediss", "redis+sentinel", "unix", NULL };
+#ifdef WITH_POSTGRESQL
+static const char *const store_schemes[] = { "sqlite", "redis", "rediss", "unix", "postgresql", "postgres", "memory", NULL };
+static const char *const *const absent_stores = NULL;
+#else
+static const char *const store_schemes[] = { "sqlite", "redis", "rediss", "unix", "memory", NULL };
+static const char *const absent_stores[] = { "postgresql", "postgres", NULL };
+#endif
 static const char *const queue_types[] = {
-	[CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_REDIS] = "redis", [CONF_QUEUE_STORE] = "store", [CONF_QUEUE_TYPES] = NULL,
+	[CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_REDIS] = "redis",
+	[CONF_QUEUE_REDIS_STREAM] = "redis-stream", [CONF_QUEUE_STORE] = "store", [CONF_QUEUE_TYPES] = NULL,
 };
 static const char *const pop_ends[] = { [CONF_POP_RIGHT] = "right", [CONF_POP_LEFT] = "left", NULL };
 static const char *const deployer_types[] = {
 	[CONF_DEPLOYER_ECS] = "ecs", [CONF_DEPLOYER_PROCESS] = "process", [CONF_DEPLOYER_TYPES] = NULL,
 };
 static const char *const cgroup_ways[] = { "none", "auto", NULL };
-static const char *const sink_types[] = { [CONF_SINK_REDIS] = "redis", [CONF_SINK_TYPES] = NULL };
+static const char *const error_sink_types[] = { [CONF_SINK_REDIS] = "redis", NULL };
+static const char *const sink_types[] = {
+	[CONF_SINK_REDIS] = "redis", [CONF_SINK_WEBHOOK] = "webhook", [CONF_SINK_EMAIL] = "email", [CONF_SINK_SNS] = "sns",
+	[CONF_SINK_SLACK] = "slack", [CONF_SINK_EXEC] = "exec", [CONF_SINK_CELERY] = "celery", [CONF_SINK_TYPES] = NULL,
+};
+static const char *const sink_events[] = {
+	"accepted", "started", "succeeded", "failed", "cancelled", "superseded", "uncertain", NULL,
+};
+static const char *const starttls_ways[] = {
+	[CONF_STARTTLS_OFFERED] = "offered", [CONF_STARTTLS_REQUIRED] = "required", [CONF_STARTTLS_OFF] = "off", NULL,
+};
+static const char *const smtp_schemes[] = { "smtp", "smtps", NULL };
+static const char *const notice_names[] = {
+	"event", "id", "project", "deployer", "queue", "commit", "ref", "stage", "state", "reason",
+	"detail", "exit_code", "attempt", "accepted", "started", "finished", "host", "url", "log_tail", NULL,
+};
 static const char *const launch_types[] = { "FARGATE", "EC2", "EXTERNAL", NULL };
 static const char *const malformed_ways[] = {
 	[CONF_MALFORMED_SETTLE] = "settle", [CONF_MALFORMED_DEAD_LETTER] = "dead_letter", NULL,
 };
-static const char *const unwrap_ways[] = { [CONF_UNWRAP_NONE] = "none", [CONF_UNWRAP_SNS] = "sns", NULL };
+static const char *const unwrap_ways[] = {
+	[CONF_UNWRAP_NONE] = "none", [CONF_UNWRAP_SNS] = "sns",
+	[CONF_UNWRAP_CELERY] = "celery", NULL,
+};
 static const char *const lock_policies[] = {
 	[LOCK_QUEUE] = "queue", [LOCK_LATEST] = "latest", [LOCK_REJECT] = "reject", [LOCK_PARALLEL] = "parallel",
 	[LOCK_POLICIES] = NULL,
 };
 
+static const struct conf_row scale_rows[] = {
+	{ .key = "min", UINT(struct conf_scale, min, 1, 512), .def = "1", .text = "The fewest workers." },
+	{ .key = "max", UINT(struct conf_scale, max, 1, 512), .zero = "as many as there are processors", .def = "0",
+	  .text = "The most workers." },
+	{ .key = "depth_per_worker", UINT(struct conf_scale, depth_per_worker, 1, 1000000000),
+	  .zero = "the number of workers stays", .def = "0",
+	  .text = "How many waiting messages are worth a worker." },
+	{ .key = NULL },
+};
+
 static const struct conf_row supervisor_rows[] = {
 	{ .key = "workers", UINT(struct conf_supervisor, workers, 1, 512), .def = "4",
 	  .text = "How many worker processes the master keeps alive." },
+	{ .key = "scale", SECTION(struct conf_supervisor, scale, struct conf_scale, scale_rows),
+	  .text = "Lets workers come and go by how many messages wait in all queues of SQS and Redis together, "
+	          "beginning with workers: a backlog is met at the next look, "
+	          "by twice as many workers at most; a worker leaves when eight looks in a row wanted fewer. "
+	          "A count that was set by signals TTIN and TTOU is left alone until the next reload." },
+	{ .key = "depth_interval", DURATION(struct conf_supervisor, depth_interval_ms, SECOND, HOUR), .def = "15s",
+	  .text = "How often one worker asks queues how many messages wait, for scale and for those that have "
+	          "warn_depth or alarm_depth." },
 	{ .key = "user", TEXT(struct conf_supervisor, user, 32), .applies = CONF_ON_RESTART,
 	  .text = "The user to become after a start as root. "
 	          "All files that the configuration names are read as that user. "
@@ -103,7 +146,8 @@ static const struct conf_row supervisor_rows[] = {
 	  .text = "How long jobs may go on to their end in a worker that leaves. "
 	          "What is left is handed over to the other workers; nothing that runs is stopped." },
 	{ .key = "lease", DURATION(struct conf_supervisor, lease_ms, 3 * SECOND, HOUR), .def = "30s",
-	  .text = "A worker that the store has not heard of for this long, as its host is gone, loses its jobs to the others. "
+	  .text = "A worker that the store has not heard of for this long, as its host is gone, loses its jobs to the "
+	          "others. "
 	          "It renews its lease, and looks for jobs that nobody owns, every third of this time." },
 	{ .key = "watchdog", DURATION(struct conf_supervisor, watchdog_ms, SECOND, HOUR), .zero = "off", .def = "30s",
 	  .text = "A worker that is silent for this long is killed and replaced." },
@@ -114,7 +158,8 @@ static const struct conf_row supervisor_rows[] = {
 	  .text = "How many generations may be draining at once; the next reload waits for one to leave." },
 	{ .key = "history", DURATION(struct conf_supervisor, history_ms, HOUR, (int64_t)3660 * DAY), .zero = "for ever",
 	  .def = "90d",
-	  .text = "How long a job that has ended is known, with all that is kept of it; then its id is a new job's again. "
+	  .text = "How long a job that has ended is known, with all that is kept of it; then its id is a new job's "
+	          "again. "
 	          "Keep it longer than the queues keep their messages, which may bring it again." },
 	{ .key = "state_dir", PATH(struct conf_supervisor, state_dir, 2000), .def = "$STATE",
 	  .text = "Where local commands leave their logs and results; on a disk of this host." },
@@ -174,6 +219,9 @@ static const struct conf_row api_rows[] = {
 	  .text = "Where HTTP is heard: ADDRESS:PORT, [ADDRESS]:PORT or unix:/path. Names of hosts are not looked up. "
 	          "On a Unix socket, root and the user of gantryd need no token. "
 	          "Sockets stay open over reloads and upgrades; one that is new is bound at a reload." },
+	{ .key = "url", URL(struct conf_api, url, http_schemes),
+	  .text = "Where people reach the API, such as https://gantry.example.com: for the links in what is told of a "
+	          "job." },
 	{ .key = "tokens", LIST(struct conf_api, tokens, token_count, struct conf_token, token_rows),
 	  .max = LIMIT_CONF_ELEMENTS, .text = "Who may ask what." },
 	{ .key = "queue", TEXT(struct conf_api, queue, LIMIT_JOB_NAME_BYTES),
@@ -189,7 +237,11 @@ static const struct conf_row api_rows[] = {
 	{ .key = "connections", UINT(struct conf_api, connections, 1, 100000), .def = "1000",
 	  .text = "How many may be open at once." },
 	{ .key = "log_retention", DURATION(struct conf_api, log_retention_ms, MINUTE, (int64_t)366 * DAY), .def = "14d",
-	  .text = "How long the log of a finished job is kept." },
+	  .text = "How long the log and the result of a local command are kept when its job has ended; "
+	          "looked after every tenth of this time, or every ten minutes." },
+	{ .key = "log_size", SIZE(struct conf_api, log_size_bytes, MIB, 1024 * GIB), .zero = "no limit", .def = "0",
+	  .text = "How much all these may take on this host. Above it the oldest of those whose jobs have ended go "
+	          "early." },
 	{ .key = NULL },
 };
 
@@ -226,22 +278,48 @@ static const struct conf_row queue_rows[] = {
 	{ .key = "type", ENUM(struct conf_queue, type, queue_types), .required = true,
 	  .text = "What kind of queue this is." },
 	{ .key = "url", URL(struct conf_queue, url, redis_schemes), .required = true, .secret = true, .of = "redis",
-	  .text = "The server, as for errors. Jobs survive a crash of it as far as its data does: "
+	  .text = "The server, as for errors, or redis+sentinel://[user:password@]host[:port],.../master[/database]: "
+	          "the master that these Sentinels name, whose user and password these are; what a replica had not "
+	          "heard of yet "
+	          "when it became the master is taken again. "
+	          "Jobs survive a crash of it as far as its data does: "
 	          "appendonly with appendfsync always loses nothing." },
 	{ .key = "url", URL(struct conf_queue, url, http_schemes), .required = true, .of = "sqs",
 	  .text = "The queue's URL, as SQS gives it. "
 	          "A name that ends in .fifo is a FIFO queue, whose groups are kept in order." },
+	{ .key = "url", URL(struct conf_queue, url, redis_schemes), .required = true, .secret = true, .of = "redis-stream",
+	  .text = "As for redis." },
+	{ .key = "stream", TEXT(struct conf_queue, list, 512), .required = true, .of = "redis-stream",
+	  .text = "The stream's key. A consumer group of it is the queue: every group gets every entry once, and new "
+	          "ones begin "
+	          "with the stream's first. Entries left to the dead letters go to a stream whose key ends in "
+	          "\":dead\". "
+	          "All workers of one group must share a store." },
+	{ .key = "group", TEXT(struct conf_queue, group, 128), .def = "gantry", .of = "redis-stream",
+	  .text = "The consumer group. It is made when it is not there." },
+	{ .key = "field", TEXT(struct conf_queue, field, 128), .def = "body", .of = "redis-stream",
+	  .text = "The field of an entry that holds the message. An entry without it is taken as a JSON object of all "
+	          "its fields, "
+	          "each a text, for the templates of the key body." },
+	{ .key = "delete", BOOL(struct conf_queue, delete_settled), .def = "false", .of = "redis-stream",
+	  .text = "Whether entries are deleted when their job is over. Otherwise they stay for other groups, and "
+	          "whoever adds them "
+	          "has to trim the stream (XADD with MAXLEN)." },
 	{ .key = "list", TEXT(struct conf_queue, list, 512), .required = true, .of = "redis",
-	  .text = "The list's key. What is taken from it is kept under keys that begin with it and \":gantry:\" until its job is "
+	  .text = "The list's key. What is taken from it is kept under keys that begin with it and \":gantry:\" until "
+	          "its job is "
 	          "over, and what is left to the dead letters in a list whose key ends in \":dead\". "
 	          "All workers that take from one list must share a store." },
 	{ .key = "pop", ENUM(struct conf_queue, pop, pop_ends), .def = "right", .of = "redis",
-	  .text = "The end it is taken from: right for producers that LPUSH, left for those that RPUSH, so that what came first goes "
-	          "first. Several workers take side by side, so this is the order of taking, not of a lock's waiters to the last place." },
+	  .text = "The end it is taken from: right for producers that LPUSH, left for those that RPUSH, so that what "
+	          "came first goes "
+	          "first. Several workers take side by side, so this is the order of taking, not of a lock's waiters "
+	          "to the last place." },
 	{ .key = "visibility_timeout", DURATION(struct conf_queue, visibility_timeout_ms, 10 * SECOND, 12 * HOUR),
 	  .def = "2m", .of = "sqs",
 	  .text = "How long the queue hides a message that a worker holds. "
-	          "It is renewed well ahead while the job goes on, so this is how soon the message of a lost host comes back. "
+	          "It is renewed well ahead while the job goes on, so this is how soon the message of a lost host "
+	          "comes back. "
 	          "Jobs in flight keep the time they were taken with until the next renewal." },
 	{ .key = "wait_time", DURATION(struct conf_queue, wait_time_ms, SECOND, 20 * SECOND), .zero = "do not wait",
 	  .def = "20s", .of = "sqs",
@@ -251,13 +329,21 @@ static const struct conf_row queue_rows[] = {
 	  .text = "How long the deletion of a finished message waits for nine others to share its call." },
 	{ .key = "max_in_flight", UINT(struct conf_queue, max_in_flight, 1, 10000), .def = "1000",
 	  .text = "How many of the queue's messages one worker holds at once, waiting ones included." },
+	{ .key = "warn_depth", UINT(struct conf_queue, warn_depth, 1, 1000000000), .zero = "never", .def = "0",
+	  .text = "With this many messages that wait, the log says so, and again when there are a tenth less." },
+	{ .key = "alarm_depth", UINT(struct conf_queue, alarm_depth, 1, 1000000000), .zero = "never", .def = "0",
+	  .text = "With this many it is an error, which is told to errors as well." },
 	{ .key = "default_deployer", TEXT(struct conf_queue, default_deployer, LIMIT_JOB_NAME_BYTES),
 	  .text = "The deployer of messages that name none. Without it each message must." },
 	{ .key = "malformed", ENUM(struct conf_queue, malformed, malformed_ways), .def = "settle",
 	  .text = "What becomes of a message that cannot be understood, once it is recorded: "
 	          "settle deletes it, dead_letter leaves it to the queue's redrive policy." },
 	{ .key = "unwrap", ENUM(struct conf_queue, unwrap, unwrap_ways), .def = "none",
-	  .text = "With sns, messages come wrapped in the envelope of an SNS topic, and its inside is read." },
+	  .text = "With sns, messages come wrapped in the envelope of an SNS topic, and its inside is read. "
+	          "With celery they are those of Celery's clients (protocol 2, JSON), on redis or sqs: "
+	          "the task's id is the job's, its keyword arguments are the members of the message, its name and its "
+	          "positional arguments are "
+	          "payload.task and payload.args, and an eta is its delay." },
 	{ .key = "body", TEMPLATE_PAIRS(struct conf_queue, body, 32),
 	  .text = "For bodies that are no job message (see gantry(7)): "
 	          "the members of one, each a template over the body." },
@@ -294,6 +380,16 @@ static const struct conf_row lock_rows[] = {
 	  .text = "What a job does when its key is taken: queue waits, "
 	          "latest waits and takes the place of older waiting jobs of this deployer, "
 	          "reject fails at once, and parallel neither takes nor waits for the key." },
+	{ .key = NULL },
+};
+
+static const struct conf_row logs_rows[] = {
+	{ .key = "group", TEXT(struct conf_logs, group, 512),
+	  .text = "The log group, the awslogs-group of the container's logConfiguration." },
+	{ .key = "prefix", TEXT(struct conf_logs, prefix, 256),
+	  .text = "The awslogs-stream-prefix: the stream is PREFIX/CONTAINER/TASK-ID." },
+	{ .key = "region", TEXT(struct conf_logs, region, 64),
+	  .text = "The awslogs-region, where it is not the region that is called for the rest." },
 	{ .key = NULL },
 };
 
@@ -369,7 +465,8 @@ static const struct conf_row deployer_rows[] = {
 	{ .key = "directory", TEMPLATE(struct conf_deployer, process.directory), .def = "/", .of = "process",
 	  .text = "Where it runs." },
 	{ .key = "user", TEXT(struct conf_deployer, process.user, 32), .of = "process",
-	  .text = "Whom it runs as, with his groups. For another than gantryd's own user, gantryd must be root, or have kept "
+	  .text = "Whom it runs as, with his groups. For another than gantryd's own user, gantryd must be root, or "
+	          "have kept "
 	          "CAP_SETUID and CAP_SETGID." },
 	{ .key = "umask", TEXT(struct conf_deployer, process.umask, 4), .def = "022", .of = "process",
 	  .text = "Its file mode creation mask, in octal." },
@@ -386,7 +483,8 @@ static const struct conf_row deployer_rows[] = {
 	  .of = "process", .text = "Names of variables that it gets from gantryd's environment. "
 	          "Else it sees PATH, HOME, USER, LOGNAME, SHELL and LANG, environment below, and what gantry sets." },
 	{ .key = "dotenv", TEMPLATE(struct conf_deployer, process.dotenv), .of = "process",
-	  .text = "A file, in directory unless absolute, that is written before the command runs, as its user and for him alone: "
+	  .text = "A file, in directory unless absolute, that is written before the command runs, as its user and for "
+	          "him alone: "
 	          "a line NAME='value' for each variable of environment, stage and message." },
 	{ .key = "stages", MAP(struct conf_deployer, process.stages, process.stage_count, struct conf_stage, stage_rows),
 	  .max = LIMIT_CONF_ELEMENTS, .of = "process",
@@ -408,14 +506,23 @@ static const struct conf_row deployer_rows[] = {
 	          "One that was launched before a reload keeps the timeout it began with." },
 	{ .key = "attempts", UINT(struct conf_deployer, attempts, 1, 10), .def = "1",
 	  .text = "How often a deployment that fails by itself is run, the first time included. "
-	          "Capacity and throttling use up none, nor do the up to ten attempts that the infrastructure may take away." },
+	          "Capacity and throttling use up none, nor do the up to ten attempts that the infrastructure may take "
+	          "away." },
 	{ .key = "lock", SECTION(struct conf_deployer, lock, struct conf_lock, lock_rows),
 	  .text = "What must not run at the same time." },
+	{ .key = "logs", SECTION(struct conf_deployer, logs, struct conf_logs, logs_rows), .of = "ecs",
+	  .text = "Where CloudWatch Logs has what tasks write. Without it the task definition is asked, which needs "
+	          "leave for "
+	          "ecs:DescribeTaskDefinition." },
+	{ .key = "mask", TEXTS(struct conf_deployer, mask, LIMIT_CONF_ELEMENTS),
+	  .def = "*PASSWORD*, *PASSWD*, *SECRET*, *TOKEN*, *KEY*, *CREDENTIAL*",
+	  .text = "Globs of the names of variables whose values are secrets, whatever their case: "
+	          "whoever reads a log finds asterisks in their place." },
 	{ .key = NULL },
 };
 
-static const struct conf_row sink_rows[] = {
-	{ .key = "type", ENUM(struct conf_sink, type, sink_types), .required = true,
+static const struct conf_row error_rows[] = {
+	{ .key = "type", ENUM(struct conf_sink, type, error_sink_types), .required = true,
 	  .text = "What kind of place this is." },
 	{ .key = "url", URL(struct conf_sink, url, redis_schemes), .required = true, .secret = true, .of = "redis",
 	  .text = "The server: redis://[user:password@]host[:port][/database], rediss:// with TLS, or unix:///path." },
@@ -428,6 +535,98 @@ static const struct conf_row sink_rows[] = {
 	{ .key = NULL },
 };
 
+#define NOTICE(object, field) TEMPLATE(object, field), .words = notice_names
+static const struct conf_row notify_rows[] = {
+	{ .key = "type", ENUM(struct conf_sink, type, sink_types), .required = true,
+	  .text = "How they are told." },
+	{ .key = "name", TEXT(struct conf_sink, name, 64),
+	  .text = "What deliveries, log and figures call it, of letters, digits, \"_\" and \"-\"; without it, its "
+	          "type. "
+	          "A delivery that waits belongs to the name, so it survives every other change." },
+	{ .key = "when", TEXTS(struct conf_sink, when, 7), .words = sink_events,
+	  .def = "succeeded, failed, cancelled, superseded, uncertain",
+	  .text = "What is told. A job that failed as uncertain is told to who wants to hear of failed or of uncertain "
+	          "ones." },
+	{ .key = "url", URL(struct conf_sink, url, http_schemes), .required = true, .secret = true, .of = "webhook",
+	  .text = "Where the result is posted to, as JSON (see gantry(7)), as Standard Webhooks says: "
+	          "with webhook-id, which is the same in each try, webhook-timestamp, and webhook-signature. "
+	          "Redirects are not followed." },
+	{ .key = "url", TEXT(struct conf_sink, url, 2048), .required = true, .secret = true, .of = "slack",
+	  .text = "An incoming webhook of Slack, or of whatever takes the same JSON." },
+	{ .key = "url", URL(struct conf_sink, url, redis_schemes), .required = true, .secret = true, .of = "redis",
+	  .text = "The server, as for errors." },
+	{ .key = "url", URL(struct conf_sink, url, redis_schemes), .required = true, .secret = true, .of = "celery",
+	  .text = "The Redis that is the result_backend of Celery's clients: AsyncResult finds PENDING, STARTED, "
+	          "SUCCESS with the job's "
+	          "record, FAILURE with a RuntimeError, or REVOKED, as far as when names them." },
+	{ .key = "secret", TEXT(struct conf_sink, secret, 512), .secret = true, .of = "webhook",
+	  .text = "What posts are signed with: \"whsec_\" and base64, or any text. Without it they are not signed." },
+	{ .key = "old_secret", TEXT(struct conf_sink, old_secret, 512), .secret = true, .of = "webhook",
+	  .text = "A second secret, whose signature is sent as well while receivers change over." },
+	{ .key = "allow_private", BOOL(struct conf_sink, allow_private), .def = "false", .of = "webhook",
+	  .text = "Whether it may be at a private, link-local or loopback address, and be reached through a proxy, "
+	          "behind which "
+	          "nobody could tell. Without it the address is looked at when the connection is made." },
+	{ .key = "allow_private", BOOL(struct conf_sink, allow_private), .def = "false", .of = "slack",
+	  .text = "As for a webhook." },
+	{ .key = "channel", TEXT(struct conf_sink, channel, 512), .of = "redis",
+	  .text = "The channel that results are published to." },
+	{ .key = "list", TEXT(struct conf_sink, list, 512), .of = "redis",
+	  .text = "The list that they are pushed to, the newest first." },
+	{ .key = "keep", UINT(struct conf_sink, keep, 1, 1000000), .def = "1000", .of = "redis",
+	  .text = "How many the list keeps." },
+	{ .key = "key", NOTICE(struct conf_sink, key), .of = "redis",
+	  .text = "A key that is set to the newest result, such as \"result:{{ id }}\"." },
+	{ .key = "ttl", DURATION(struct conf_sink, ttl_ms, SECOND, (int64_t)366 * DAY), .zero = "for ever", .def = "7d",
+	  .of = "redis", .text = "How long that key lives." },
+	{ .key = "ttl", DURATION(struct conf_sink, ttl_ms, SECOND, (int64_t)366 * DAY), .def = "1d", .of = "celery",
+	  .text = "How long a result lives there, as Celery's result_expires." },
+	{ .key = "smtp", URL(struct conf_sink, smtp, smtp_schemes), .required = true, .of = "email",
+	  .text = "The server that takes the mail: smtp://host[:port], or smtps:// for TLS from the first byte." },
+	{ .key = "user", TEXT(struct conf_sink, user, 256), .of = "email",
+	  .text = "Whom to log in as, with password." },
+	{ .key = "password", TEXT(struct conf_sink, password, 512), .secret = true, .of = "email",
+	  .text = "His password." },
+	{ .key = "starttls", ENUM(struct conf_sink, starttls, starttls_ways), .def = "offered", .of = "email",
+	  .text = "With smtp://: whether TLS begins when the server offers it, is required, or is off. "
+	          "It is required at least when there is a password." },
+	{ .key = "from", TEXT(struct conf_sink, from, 320), .required = true, .of = "email",
+	  .text = "The sender's address." },
+	{ .key = "to", TEXTS(struct conf_sink, to, 50), .required = true, .of = "email",
+	  .text = "The addresses it goes to." },
+	{ .key = "subject", NOTICE(struct conf_sink, subject), .of = "email",
+	  .text = "The subject, without which it is one of ours." },
+	{ .key = "subject", NOTICE(struct conf_sink, subject), .of = "sns",
+	  .text = "The subject of the mail that SNS sends to subscribers by mail." },
+	{ .key = "topic", TEXT(struct conf_sink, topic, 512), .required = true, .of = "sns",
+	  .text = "The topic's ARN. The message is the JSON of a webhook, unless text is set; its attributes are "
+	          "event, project, deployer, state and delivery." },
+	{ .key = "group", NOTICE(struct conf_sink, group), .def = "{{ project }}", .of = "sns",
+	  .text = "The message group, when the topic's name ends in .fifo; the deduplication id is the delivery's." },
+	{ .key = "command", TEXTS(struct conf_sink, command, LIMIT_CONF_ELEMENTS), .required = true, .of = "exec",
+	  .text = "A program, by its absolute path, and its arguments. It gets the JSON on its standard input, runs as "
+	          "the user "
+	          "of gantryd with PATH, HOME, LANG and GANTRY_EVENT, GANTRY_JOB, GANTRY_PROJECT and GANTRY_DELIVERY, "
+	          "and has told it when it "
+	          "exits with 0. What it prints goes to the log." },
+	{ .key = "text", NOTICE(struct conf_sink, text), .of = "email",
+	  .text = "What the mail says, without which it is a text of ours." },
+	{ .key = "text", NOTICE(struct conf_sink, text), .of = "slack",
+	  .text = "The same for the message." },
+	{ .key = "text", NOTICE(struct conf_sink, text), .of = "sns",
+	  .text = "What is published instead of JSON." },
+	{ .key = "rate", UINT(struct conf_sink, rate, 1, 100000), .zero = "no limit", .def = "0",
+	  .text = "How many deliveries a worker begins in a minute; the others wait." },
+	{ .key = "timeout", DURATION(struct conf_sink, timeout_ms, SECOND, 5 * MINUTE), .def = "15s",
+	  .text = "How long one try may take." },
+	{ .key = "give_up_after", DURATION(struct conf_sink, give_up_after_ms, SECOND, (int64_t)30 * DAY), .def = "1d",
+	  .text = "How long a delivery that fails is tried again, with growing pauses of up to ten minutes, or as long "
+	          "as the "
+	          "receiver says. Then it is dead: \"gantryctl outbox\" shows it, and \"gantryctl outbox replay\" "
+	          "begins anew." },
+	{ .key = NULL },
+};
+
 const struct conf_row conf_schema[] = {
 	{ .key = "supervisor", SECTION(struct conf, supervisor, struct conf_supervisor, supervisor_rows),
 	  .text = "The master and its workers." },
@@ -435,7 +634,16 @@ const struct conf_row conf_schema[] = {
 	  .text = "What gantryd says of itself." },
 	{ .key = "store", URL(struct conf, store, store_schemes), .absent = absent_stores,
 	  .def = "sqlite://$STATE/gantry.db", .secret = true,
-	  .text = "Where jobs are remembered: sqlite:///path, or memory: for tests, which forgets them at the end." },
+	  .text = "Where jobs are remembered: sqlite:///path, for one host; "
+	          "redis://[user:password@]host[:port][/database] (rediss:// with TLS, or unix:///path?db=N), Redis "
+	          "6.2 or later, "
+	          "for all hosts that share it; postgresql://[user[:password]@]host[:port]/database, PostgreSQL 14 or "
+	          "later, likewise, in a "
+	          "schema \"gantry\" that is made there; or memory: for tests, which forgets them at the end. "
+	          "A Redis that may evict keys is refused; what it may lose in a crash, as its appendonly and "
+	          "appendfsync say, "
+	          "is told at each start. While the store is away nothing new is launched, what runs goes on, and "
+	          "results follow." },
 	{ .key = "api", OPTION(struct conf, api, struct conf_api, api_rows),
 	  .text = "HTTP: submit, status, logs, events, metrics. "
 	          "Without this section nothing is listened to; with it, even empty, gantry-api is started." },
@@ -453,10 +661,16 @@ const struct conf_row conf_schema[] = {
 	{ .key = "deployers", MAP(struct conf, deployers, deployer_count, struct conf_deployer, deployer_rows),
 	  .min = 1, .max = LIMIT_CONF_ELEMENTS, .required = true,
 	  .text = "What runs them, by name." },
-	{ .key = "errors", LIST(struct conf, errors, error_count, struct conf_sink, sink_rows), .max = 16,
+	{ .key = "errors", LIST(struct conf, errors, error_count, struct conf_sink, error_rows), .max = 16,
 	  .text = "Who is told of every error of the system, as one JSON object each." },
 	{ .key = "environment", TEMPLATE_PAIRS(struct conf, environment, 1024), .secret = true, .internal = true },
-	{ .key = "notify", .kind = CONF_ABSENT },
+	{ .key = "notify", LIST(struct conf, notify, notify_count, struct conf_sink, notify_rows), .max = 64,
+	  .text = "Who is told what became of the jobs. Each is told at least once, with an id by which a repetition "
+	          "is known, "
+	          "however long it is away; no job waits for that. "
+	          "Templates know event, id, project, deployer, queue, commit, ref, stage, state, reason, detail, "
+	          "exit_code, attempt, "
+	          "accepted, started, finished, host, url and log_tail." },
 	{ .key = NULL },
 };
 
@@ -488,6 +702,11 @@ const struct conf_row *conf_row_at(const char *path)
 		path += len + (path[len] == '.');
 	}
 	return row;
+}
+
+const char *conf_sink_name(const struct conf_sink *sink)
+{
+	return sink->name != NULL ? sink->name : sink_types[sink->type];
 }
 
 bool conf_kind_is_scalar(enum conf_kind kind)

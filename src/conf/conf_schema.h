@@ -54,7 +54,7 @@ struct conf_row {
 	const char *zero;               /* what 0 means, where it is allowed outside of min to max */
 	const char *def;                /* as it would be written, $STATE and $RUN included, texts of a list between
 	                                 * ", "; NULL: not given */
-	const char *const *words;       /* NULL-terminated */
+	const char *const *words;       /* NULL-terminated; of a template: its names, where they are not a job's */
 	const char *const *absent;      /* words that belong to parts not in this build; NULL-terminated or NULL */
 	const struct conf_row *rows;    /* of a section, an option, a map or a list */
 	size_t size;                    /* of an option, or of a map's or a list's element */

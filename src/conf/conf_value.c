@@ -171,7 +171,8 @@ static bool is_url(const struct conf_row *row, const char *text)
 		return *rest == '\0';
 	if (strncmp(text, "sqlite:", 7) == 0 || strncmp(text, "unix:", 5) == 0)
 		return strncmp(rest, "///", 3) == 0 && rest[3] != '\0';
-	return strncmp(rest, "//", 2) == 0 && rest[2] != '\0' && rest[2] != '/' &&
+	/* A database may be named without its host, which is this one then. */
+	return strncmp(rest, "//", 2) == 0 && rest[2] != '\0' && (rest[2] != '/' || strncmp(text, "postgres", 8) == 0) &&
 		strpbrk(rest, " \"<>\\^`{|}") == NULL;
 }
 

@@ -130,45 +130,83 @@ static bool read_name(const char **at, char name[LIMIT_TEMPLATE_NAME_BYTES], str
 	return true;
 }
 
-/* values and out are both NULL when only the form is checked. */
-static bool walk(const char *text, const struct template_values *values, struct buf *out, struct error *err)
+/* put_name is asked for each name; out is NULL when only the form is checked. */
+static bool walk(const char *text, template_put_fn *put_name, void *arg, const char *known_names, struct buf *out,
+	struct error *err)
 {
-	char text_of_name[LIMIT_TEMPLATE_NAME_BYTES];
+	char name[LIMIT_TEMPLATE_NAME_BYTES];
 
 	for (;;) {
 		const char *open = strstr(text, "{{");
-		enum name name;
 
 		if (out != NULL)
 			buf_add(out, text, open != NULL ? (size_t)(open - text) : strlen(text));
 		if (open == NULL)
 			return true;
-		if (!read_name(&open, text_of_name, err))
+		if (!read_name(&open, name, err))
 			return false;
-		name = name_parse(text_of_name);
-		if (name == NAME_UNKNOWN) {
-			error_set(err, ERROR_INVALID, "expected one of %s in \"{{ }}\", found \"%s\"", known,
-				text_of_name);
+		if (!put_name(arg, name, out)) {
+			error_set(err, ERROR_INVALID, "expected one of %s in \"{{ }}\", found \"%s\"", known_names, name);
 			return false;
 		}
-		if (out != NULL && values != NULL)
-			put(name, text_of_name, values, out);
 		text = open;
 	}
 }
 
+static bool put_of_job(void *arg, const char *text, struct buf *out)
+{
+	enum name name = name_parse(text);
+
+	if (name != NAME_UNKNOWN && out != NULL)
+		put(name, text, arg, out);
+	return name != NAME_UNKNOWN;
+}
+
+static bool fits(const char *text, const struct buf *out, struct error *err)
+{
+	if (out->overflowed)
+		error_set(err, ERROR_INVALID, "expected at most %zu bytes from \"%.64s\", found more", out->limit, text);
+	return !out->overflowed;
+}
+
 bool template_check(const char *text, struct error *err)
 {
-	return walk(text, NULL, NULL, err);
+	return walk(text, put_of_job, NULL, known, NULL, err);
 }
 
 bool template_expand(const char *text, const struct template_values *values, struct buf *out, struct error *err)
 {
-	if (!walk(text, values, out, err))
-		return false;
-	if (out->overflowed) {
-		error_set(err, ERROR_INVALID, "expected at most %zu bytes from \"%.64s\", found more", out->limit, text);
-		return false;
-	}
-	return true;
+	struct template_values lent = *values;
+
+	return walk(text, put_of_job, &lent, known, out, err) && fits(text, out, err);
+}
+
+/* -- over other names --------------------------------------------------------------------------- */
+
+static bool is_one_of(void *arg, const char *name, struct buf *out)
+{
+	const char *const *names_of_caller = arg;
+
+	(void)out;
+	while (*names_of_caller != NULL && strcmp(*names_of_caller, name) != 0)
+		names_of_caller++;
+	return *names_of_caller != NULL;
+}
+
+bool template_check_names(const char *text, const char *const *names_of_caller, struct error *err)
+{
+	struct buf list;
+	bool ok;
+
+	buf_init(&list, LIMIT_ERROR_TEXT_BYTES);
+	for (size_t i = 0; names_of_caller[i] != NULL; i++)
+		buf_printf(&list, "%s%s", i > 0 ? " " : "", names_of_caller[i]);
+	ok = walk(text, is_one_of, (void *)names_of_caller, buf_text(&list), NULL, err);
+	buf_finish(&list);
+	return ok;
+}
+
+bool template_expand_names(const char *text, template_put_fn *put_name, void *arg, struct buf *out, struct error *err)
+{
+	return walk(text, put_name, arg, "the known names", out, err) && fits(text, out, err);
 }

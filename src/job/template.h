@@ -26,4 +26,10 @@ bool template_check(const char *text, struct error *err);
 /* Appends the expansion to out; fails when out's limit is passed. */
 bool template_expand(const char *text, const struct template_values *values, struct buf *out, struct error *err);
 
+/* The same over names of the caller's own: names is NULL-terminated. */
+bool template_check_names(const char *text, const char *const *names, struct error *err);
+/* put appends what a name stands for; false when it knows none such. */
+typedef bool template_put_fn(void *arg, const char *name, struct buf *out);
+bool template_expand_names(const char *text, template_put_fn *put, void *arg, struct buf *out, struct error *err);
+
 #endif

@@ -10,6 +10,7 @@
 #include "conf/conf_paths.h"
 #include "conf/conf_schema.h"
 #include "conf/conf_value.h"
+#include "config.h"
 
 typedef void row_fn(const struct conf_row *row);
 
@@ -126,7 +127,11 @@ static void test_values_keep_to_their_bounds(void **state)
 		{ "log.level", "info", true }, { "log.level", "inf", false }, { "log.level", "", false },
 		{ "store", "memory:", true }, { "store", "memory:x", false }, { "store", "sqlite:///a b.db", true },
 		{ "store", "sqlite://a.db", false }, { "store", "sqlite:///", false }, { "store", "sqlite", false },
-		{ "store", "redis://h", false }, { "aws.endpoint_url", "http://h:1", true },
+		{ "store", "redis://h", true }, { "aws.endpoint_url", "http://h:1", true },
+#ifdef WITH_POSTGRESQL
+		{ "store", "postgresql://gantry@h:5432/d?sslmode=require", true }, { "store", "postgresql:///d", true },
+		{ "store", "postgresql:d", false },
+#endif
 		{ "aws.endpoint_url", "http://", false }, { "aws.endpoint_url", "http:///x", false },
 		{ "aws.endpoint_url", "http://a b", false }, { "aws.endpoint_url", "HTTP://h", false },
 		{ "aws.region", "us-east-1", true }, { "aws.region", "", false }, { "aws.region", "a\nb", false },
