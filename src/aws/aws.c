@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "aws/aws_impl.h"
+#include "aws/service.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -194,6 +195,17 @@ const char *aws_region(const struct aws *aws)
 struct ev_loop *aws_loop(const struct aws *aws)
 {
 	return aws->loop;
+}
+
+void aws_watch(struct aws *aws, aws_outcome_fn *told, void *arg)
+{
+	aws->outcome = told;
+	aws->outcome_arg = arg;
+}
+
+const char *aws_service_name(enum aws_service service)
+{
+	return service_of(service)->label;
 }
 
 void aws_figures(const struct aws *aws, struct aws_figures *figures)

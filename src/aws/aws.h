@@ -67,6 +67,22 @@ void aws_call_cancel(struct aws_call *call);
 const char *aws_region(const struct aws *aws);
 struct ev_loop *aws_loop(const struct aws *aws);
 
+/* What came of a try. */
+enum aws_outcome {
+	AWS_OUTCOME_OK,
+	AWS_OUTCOME_THROTTLED,
+	AWS_OUTCOME_REFUSED,            /* 4xx */
+	AWS_OUTCOME_SERVER_ERROR,       /* 5xx, or an answer that is none */
+	AWS_OUTCOME_NO_ANSWER,          /* no connection, cut, or timed out */
+	AWS_OUTCOMES
+};
+/* told of each try that ended, the retries marked; a call that is cancelled ends without.  It must not come
+ * back here. */
+typedef void aws_outcome_fn(void *arg, enum aws_service service, const char *action, enum aws_outcome outcome, bool retry);
+void aws_watch(struct aws *aws, aws_outcome_fn *told, void *arg);
+/* "sqs" */
+const char *aws_service_name(enum aws_service service);
+
 struct aws_figures {
 	uint64_t calls[AWS_SERVICES];           /* tries, as AWS bills them */
 	uint64_t retries, throttles, failures;

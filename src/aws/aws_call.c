@@ -122,6 +122,21 @@ static void on_pause(struct ev_loop *loop, ev_timer *pause, int revents)
 		try_once(call);
 }
 
+static void tell_outcome(const struct aws_call *call, enum aws_outcome outcome)
+{
+	const struct aws *aws = call->aws;
+
+	if (aws->outcome != NULL)
+		aws->outcome(aws->outcome_arg, call->id, call->action, outcome, call->tried > 1);
+}
+
+static enum aws_outcome refusal_outcome(const struct aws_call *call, enum retry_cause cause)
+{
+	if (cause == RETRY_THROTTLED)
+		return AWS_OUTCOME_THROTTLED;
+	return call->status >= 500 ? AWS_OUTCOME_SERVER_ERROR : AWS_OUTCOME_REFUSED;
+}
+
 /* Tries again later, or tells.  cause and retry_after_ms are what the failed try said about it. */
 static void retry_or_tell(struct aws_call *call, enum retry_cause cause, int64_t retry_after_ms,
 	const struct http_reply *answer)
@@ -241,6 +256,7 @@ static void take_refusal(struct aws_call *call, const struct http_reply *answer)
 	set_refusal(call, &error, clock ? ERROR_TEMPORARY : meaning.kind);
 	call->error_doc = error.doc != NULL ? json_incref(error.doc) : NULL;
 	aws_error_finish(&error);
+	tell_outcome(call, refusal_outcome(call, meaning.retry));
 	if (meaning.credentials && renew_credentials(call))
 		try_once(call);
 	else
@@ -258,17 +274,21 @@ static void take_success(struct aws_call *call, const struct http_reply *answer)
 	struct error why = { 0 };
 
 	if (call->service->protocol == SERVICE_JSON) {
-		reply.doc = answer->body_bytes > 0 ? json_at_parse(answer->body, answer->body_bytes, &why) : json_object();
+		reply.doc = answer->body_bytes == 0 ? json_object()
+			: call->service->binary ? json_at_parse_binary(answer->body, answer->body_bytes, &why)
+						: json_at_parse(answer->body, answer->body_bytes, &why);
 		if (reply.doc == NULL || !json_is_object(reply.doc)) {
 			/* The call was made; what came of it is not known. */
 			error_set(&call->err, ERROR_AMBIGUOUS, "%s %s: the answer is not a JSON object%s%.120s (HTTP %ld, "
 				"%zu bytes)", call->service->name, call->action, why.text[0] != '\0' ? ": " : "", why.text,
 				answer->status, answer->body_bytes);
 			json_decref(reply.doc);
+			tell_outcome(call, AWS_OUTCOME_SERVER_ERROR);
 			retry_or_tell(call, RETRY_TRANSIENT, -1, answer);
 			return;
 		}
 	}
+	tell_outcome(call, AWS_OUTCOME_OK);
 	retry_bucket_earn(&call->aws->buckets[call->id], call->paid);
 	/* The document must outlive the call, whose completion may be the end of its owner. */
 	tell(call, &reply, NULL);
@@ -289,6 +309,7 @@ static void on_answer(void *arg, const struct http_reply *answer, const struct e
 		cause = error_may_pass(err->kind) && strcmp(err->code, HTTP_OVER_LIMIT) != 0 ? RETRY_TRANSIENT : RETRY_NEVER;
 		error_set(&call->err, err->kind, "%s %s: no answer from %s: %s", call->service->name, call->action,
 			call->endpoint.host, err->text);
+		tell_outcome(call, AWS_OUTCOME_NO_ANSWER);
 		retry_or_tell(call, cause, -1, answer);
 		return;
 	}

@@ -28,6 +28,8 @@ struct aws {
 	bool skew_told;                         /* warned that the clock is off; until it is right again */
 	struct retry_bucket buckets[AWS_SERVICES];
 	struct aws_figures figures;
+	aws_outcome_fn *outcome;                /* aws_watch(); NULL: nobody */
+	void *outcome_arg;
 	struct list calls;                      /* aws_call::link */
 	struct list probes;                     /* aws_probe::link */
 };

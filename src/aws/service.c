@@ -12,7 +12,7 @@ static const struct service services[AWS_SERVICES] = {
 	[AWS_STS] = { "STS", "sts", SERVICE_QUERY, FORM, NULL, "AWS_ENDPOINT_URL_STS", "sts" },
 	[AWS_SNS] = { "SNS", "sns", SERVICE_QUERY, FORM, NULL, "AWS_ENDPOINT_URL_SNS", "sns" },
 	[AWS_LOGS] = { "CloudWatch Logs", "logs", SERVICE_JSON, "application/x-amz-json-1.1", "Logs_20140328",
-		"AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "cloudwatch_logs" },
+		"AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", "cloudwatch_logs", .binary = true },
 };
 
 const struct service *service_of(enum aws_service service)

@@ -19,6 +19,7 @@ struct service {
 	const char *target;             /* before the operation in X-Amz-Target; NULL for the query protocol */
 	const char *endpoint_env;       /* "AWS_ENDPOINT_URL_SQS" */
 	const char *profile_section;    /* in a profile's `services`: "sqs" */
+	bool binary;                    /* strings of its answers may hold NUL */
 };
 
 const struct service *service_of(enum aws_service service);

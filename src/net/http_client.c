@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "net/curl_loop.h"
+#include "net/peer_address.h"
 
 enum {
 	LIMIT_HTTP_HEADER_BYTES = 64 << 10,
@@ -54,6 +55,8 @@ struct http_call {
 	double started_s;               /* wall clock */
 	double deadline_s;              /* monotonic clock, for the watchdog */
 	bool telling;                   /* its completion is being called */
+	bool public_only;
+	char refused[PEER_ADDRESS_BYTES];       /* the address that was not public; "": none */
 	http_done_fn *done;
 	void *arg;
 };
@@ -217,15 +220,20 @@ static void set_failure(struct http_call *call, CURLcode result)
 {
 	const char *why = call->why[0] != '\0' ? call->why : curl_easy_strerror(result);
 
-	call->reply.status = 0;
+	if (!call->body.overflowed)
+		call->reply.status = 0;
 	/* Whatever was asked for has been done, or not: the answer would have said it. */
 	if (call->body.overflowed)
 		error_set(&call->err, ERROR_AMBIGUOUS, "the reply is over its limit of %zu bytes", call->body.limit);
 	else if (call->headers.overflowed)
 		error_set(&call->err, ERROR_AMBIGUOUS, "the reply's headers are over their limit of %zu bytes",
 			call->headers.limit);
+	else if (call->refused[0] != '\0' && !was_sent(call))
+		error_set(&call->err, ERROR_REFUSED, "%s is no public address", call->refused);
 	else
 		error_set(&call->err, kind_of(call, result), "%s", why);
+	if (call->err.kind == ERROR_REFUSED && call->refused[0] != '\0')
+		error_set_code(&call->err, HTTP_NOT_PUBLIC);
 	if (call->body.overflowed || call->headers.overflowed)
 		error_set_code(&call->err, HTTP_OVER_LIMIT);
 }
@@ -249,8 +257,13 @@ static void on_transfer(void *arg, CURL *easy, CURLcode result)
 /* Close-on-exec from birth; libcurl of this age sets it on nothing. */
 static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	(void)arg;
+	struct http_call *call = arg;
+
 	(void)purpose;
+	if (call->public_only && !peer_address_is_public(&address->addr)) {
+		peer_address_text(&address->addr, call->refused);
+		return CURL_SOCKET_BAD;
+	}
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -306,14 +319,17 @@ static void set_connection(struct http_call *call, const struct http_request *re
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_of(request));
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->fresh);
 	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->fresh);
-	if (request->direct)
+	if (request->direct || request->public_only)
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	if (request->unix_path != NULL)
+		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_path);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
 	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_S);
 	curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_LIFE_S);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* libcurl looks names up in a thread, and would wait for it in a call that is cancelled or times out;
 	 * this makes it let go of the thread, which frees what it holds when it ends. */
@@ -403,6 +419,7 @@ struct http_call *http_client_start(struct http_client *client, const struct htt
 	double patience_s = (double)timeout_of(request) / 1000.0 + WATCHDOG_GRACE_S;
 
 	call->client = client;
+	call->public_only = request->public_only;
 	call->done = done;
 	call->arg = arg;
 	call->started_s = (double)clock_wall_ms() / 1000.0;

@@ -33,10 +33,12 @@ struct http_request {
 	size_t reply_limit;             /* bytes of body; more is an error */
 	bool fresh;                     /* on a new connection only */
 	bool direct;                    /* never through a proxy (link-local addresses) */
+	const char *unix_path;          /* of the Unix socket to speak to, whatever host the URL names; NULL: none */
+	bool public_only;               /* refuses peers that peer_address_is_public() denies; implies direct */
 };
 
 struct http_reply {
-	long status;                    /* 0 when there was no answer */
+	long status;                    /* 0 when there was no answer; what it was when only its body was over the limit */
 	const char *body;               /* terminated */
 	size_t body_bytes;
 	double sent_s, received_s;      /* wall clock, seconds, of sending and of the first reply byte */
@@ -51,6 +53,9 @@ void http_client_destroy(struct http_client *client);
 
 /* err->code of a reply over its limit: to ask again brings the same. */
 #define HTTP_OVER_LIMIT "ReplyOverLimit"
+/* err->code of a peer that public_only refused; with ERROR_REFUSED.  Connections are shared by all requests of a client, so
+ * one that is asked for both would be no refusal: keep two clients. */
+#define HTTP_NOT_PUBLIC "AddressNotPublic"
 
 /* err is NULL when there was an answer, of whatever status.  ERROR_TEMPORARY: nothing was sent;
  * ERROR_AMBIGUOUS: it may have arrived, or the reply was over its limit; ERROR_REFUSED: certificates; ERROR_INVALID:

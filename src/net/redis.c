@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "net/redis_codec.h"
+#include "net/redis_sentinel.h"
 #include "net/redis_url.h"
 #include "net/stream.h"
 
@@ -49,7 +50,9 @@ struct redis {
 	struct redis_url url;
 	SSL_CTX *tls;
 	enum redis_state state;
-	struct stream *stream;          /* NULL while idle and resting */
+	size_t sentinel;                /* of url.sentinels: who knew the master last */
+	struct redis_sentinel *search;  /* while connecting, until the master is known */
+	struct stream *stream;          /* NULL while idle, resting and searching */
 	struct redis_codec *codec;      /* the same */
 	struct list waiting;            /* redis_command::link; for a connection */
 	struct list sent;               /* for their answers, in order */
@@ -64,6 +67,12 @@ struct redis {
 	bool complained;                /* the log knows that it is away */
 	struct error why;               /* what ended the last connection */
 	double greeted_by_s;            /* deadline of the greeting */
+	char *subscription;             /* SUBSCRIBE, hiredis's; NULL: this takes commands */
+	size_t subscription_bytes;
+	redis_heard_fn *heard;
+	void *heard_arg;
+	bool *gone;                     /* set when it is destroyed inside heard() */
+	double rest_most_s;
 	ev_timer rest;
 	ev_timer deadline;              /* runs while commands are pending */
 	ev_timer tell;                  /* never started, only fed */
@@ -146,6 +155,7 @@ static void on_soon(struct ev_loop *loop, ev_idle *soon, int revents)
 /* The connection */
 
 static void connect_now(struct redis *redis);
+static void set_deadline(struct redis *redis, double wait_s);
 
 static void complain(struct redis *redis, double rest_s)
 {
@@ -161,7 +171,7 @@ static void complain(struct redis *redis, double rest_s)
  * for the next connection, unless this one never was of use.  Returns how many are lost. */
 static size_t fail_sent(struct redis *redis)
 {
-	uint64_t gone = stream_sent(redis->stream);
+	uint64_t gone = redis->stream != NULL ? stream_sent(redis->stream) : 0;
 	struct redis_command *command, *next;
 	size_t lost = 0;
 
@@ -190,6 +200,8 @@ static void fail_waiting(struct redis *redis)
 
 static void disconnect(struct redis *redis)
 {
+	redis_sentinel_cancel(redis->search);
+	redis->search = NULL;
 	stream_close(redis->stream);
 	redis->stream = NULL;
 	redis_codec_destroy(redis->codec);
@@ -210,14 +222,14 @@ static void on_broken(struct redis *redis, const struct error *why)
 		fail_waiting(redis);
 	disconnect(redis);
 	redis->failures = redis->answered ? 0 : redis->failures + 1;
-	if (ready && redis->answered && lost == 0) {
+	if (ready && redis->answered && lost == 0 && redis->subscription == NULL) {
 		move(redis, REDIS_IDLE);
 		if (!list_empty(&redis->waiting))
 			connect_now(redis);
 		return;
 	}
 	move(redis, REDIS_RESTING);
-	rest_s = backoff_s(redis->failures > 0 ? redis->failures : 1, rest_first_s, rest_most_s, random_unit());
+	rest_s = backoff_s(redis->failures > 0 ? redis->failures : 1, rest_first_s, redis->rest_most_s, random_unit());
 	complain(redis, rest_s);
 	ev_timer_set(&redis->rest, rest_s, 0.);
 	ev_timer_start(redis->loop, &redis->rest);
@@ -230,7 +242,7 @@ static void on_rest(struct ev_loop *loop, ev_timer *rest, int revents)
 	(void)loop;
 	(void)revents;
 	move(redis, REDIS_IDLE);
-	if (!list_empty(&redis->waiting))
+	if (!list_empty(&redis->waiting) || redis->subscription != NULL)
 		connect_now(redis);
 }
 
@@ -255,6 +267,8 @@ static void become_ready(struct redis *redis)
 	struct redis_command *command, *next;
 
 	move(redis, REDIS_READY);
+	if (redis->subscription != NULL)
+		stream_send(redis->stream, redis->subscription, redis->subscription_bytes);
 	list_each_safe(command, next, &redis->waiting, link)
 		send_command(redis, command);
 }
@@ -289,8 +303,22 @@ static void on_opened(void *arg)
 		snprintf(database, sizeof(database), "%u", url->database);
 		greet(redis, 2, (const char *[]){ "SELECT", database });
 	}
+	if (url->sentinel_count > 0)
+		greet(redis, 1, (const char *[]){ "ROLE" });
 	if (redis->greetings == 0)
 		become_ready(redis);
+	else if (!ev_is_active(&redis->deadline))
+		set_deadline(redis, REDIS_TIMEOUT_S);
+}
+
+/* False: what the sentinels named is no master yet, or no longer.  A user who may not ask is believed. */
+static bool is_master(const redisReply *role, struct error *why)
+{
+	if (role->type == REDIS_REPLY_ERROR || (role->type == REDIS_REPLY_ARRAY && role->elements > 0 &&
+	    role->element[0]->type == REDIS_REPLY_STRING && strcmp(role->element[0]->str, "master") == 0))
+		return true;
+	error_set(why, ERROR_TEMPORARY, "the server that the sentinels name is not the master");
+	return false;
 }
 
 /* False: the server does not want us. */
@@ -299,7 +327,10 @@ static bool take_greeting(struct redis *redis, const redisReply *reply, struct e
 	bool auth = redis->authenticating;
 
 	redis->authenticating = false;
-	if (reply->type == REDIS_REPLY_ERROR) {
+	if (redis->greetings == 1 && redis->url.sentinel_count > 0) {
+		if (!is_master(reply, why))
+			return false;
+	} else if (reply->type == REDIS_REPLY_ERROR) {
 		redis_codec_error(reply, why);
 		/* A server without AUTH repeats what it was given, so its text stays out of ours. */
 		if (auth && why->kind != ERROR_TEMPORARY) {
@@ -315,6 +346,49 @@ static bool take_greeting(struct redis *redis, const redisReply *reply, struct e
 	}
 	if (--redis->greetings == 0)
 		become_ready(redis);
+	return true;
+}
+
+static void become_useful(struct redis *redis)
+{
+	if (!redis->answered && redis->complained)
+		log_info(&redis->log, "%s: connected again", redis->url.name);
+	redis->answered = true;
+	redis->why = (struct error){ 0 };
+	redis->complained = false;
+	redis->failures = 0;
+}
+
+static bool is_text(const redisReply *reply, const char *text)
+{
+	return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, text) == 0;
+}
+
+/* ["subscribe", channel, number] or ["message", channel, text].  *gone: heard() has destroyed redis. */
+static bool take_heard(struct redis *redis, const redisReply *reply, bool *gone, struct error *why)
+{
+	bool message;
+
+	if (reply->type == REDIS_REPLY_ERROR) {
+		redis_codec_error(reply, why);
+		return false;
+	}
+	message = reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 && is_text(reply->element[0], "message") &&
+		reply->element[1]->type == REDIS_REPLY_STRING && reply->element[2]->type == REDIS_REPLY_STRING;
+	if (!message && !(reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
+		is_text(reply->element[0], "subscribe"))) {
+		error_set(why, ERROR_TEMPORARY, "the server answered what was not asked");
+		return false;
+	}
+	become_useful(redis);
+	/* cppcheck-suppress autoVariables ; reset below, or redis is gone */
+	redis->gone = gone;
+	if (message)
+		redis->heard(redis->heard_arg, reply->element[1]->str, reply->element[2]->str);
+	else
+		redis->heard(redis->heard_arg, reply->element[1]->type == REDIS_REPLY_STRING ? reply->element[1]->str : "", NULL);
+	if (!*gone)
+		redis->gone = NULL;
 	return true;
 }
 
@@ -335,13 +409,12 @@ static bool take_reply(struct redis *redis, redisReply *reply, struct error *why
 		redis_codec_error(reply, &command->err);
 		error_prefix(&command->err, "%s", redis->url.name);
 	}
-	if (!redis->answered && redis->complained)
-		log_info(&redis->log, "%s: connected again", redis->url.name);
-	redis->answered = true;
-	redis->why = (struct error){ 0 };
-	redis->complained = false;
-	redis->failures = 0;
+	become_useful(redis);
 	finish(redis, command);
+	if (redis->url.sentinel_count > 0 && strcmp(command->err.code, "READONLY") == 0) {
+		error_set(why, ERROR_TEMPORARY, "the server is the master no longer");
+		return false;
+	}
 	return true;
 }
 
@@ -349,6 +422,7 @@ static void on_received(void *arg, const char *bytes, size_t size)
 {
 	struct redis *redis = arg;
 	struct error why = { 0 };
+	bool gone = false;
 	bool ok = redis_codec_feed(redis->codec, bytes, size, &why);
 
 	while (ok) {
@@ -360,9 +434,14 @@ static void on_received(void *arg, const char *bytes, size_t size)
 		if (redis->state == REDIS_GREETING) {
 			ok = take_greeting(redis, reply, &why);
 			freeReplyObject(reply);
+		} else if (redis->subscription != NULL) {
+			ok = take_heard(redis, reply, &gone, &why);
+			freeReplyObject(reply);
 		} else {
 			ok = take_reply(redis, reply, &why);
 		}
+		if (gone)
+			return;
 	}
 	if (!ok)
 		on_broken(redis, &why);
@@ -377,19 +456,37 @@ static const struct stream_events events = {
 	.opened = on_opened, .received = on_received, .closed = on_closed,
 };
 
-static void connect_now(struct redis *redis)
+static void open_stream(struct redis *redis, const char *host, unsigned port)
 {
 	struct stream_target target = {
-		.host = redis->url.host, .port = redis->url.port, .unix_path = redis->url.path, .tls = redis->tls,
-		.timeout_s = REDIS_TIMEOUT_S,
+		.host = host, .port = port, .unix_path = redis->url.path, .tls = redis->tls, .timeout_s = REDIS_TIMEOUT_S,
 	};
 
+	redis->stream = stream_open(redis->loop, &target, &events, redis);
+}
+
+static void on_master(void *arg, const char *host, unsigned port, const struct error *err)
+{
+	struct redis *redis = arg;
+
+	redis->search = NULL;
+	if (err != NULL)
+		on_broken(redis, err);
+	else
+		open_stream(redis, host, port);
+}
+
+static void connect_now(struct redis *redis)
+{
 	move(redis, REDIS_CONNECTING);
 	redis->queued = 0;
 	redis->greetings = 0;
 	redis->answered = false;
 	redis->codec = redis_codec_create();
-	redis->stream = stream_open(redis->loop, &target, &events, redis);
+	if (redis->url.sentinel_count > 0)
+		redis->search = redis_sentinel_ask(redis->loop, &redis->log, &redis->url, &redis->sentinel, on_master, redis);
+	else
+		open_stream(redis, redis->url.host, redis->url.port);
 }
 
 /* Time */
@@ -459,6 +556,7 @@ struct redis *redis_create(struct ev_loop *loop, const struct log *log, const ch
 		return NULL;
 	}
 	redis->loop = loop;
+	redis->rest_most_s = rest_most_s;
 	log_init(&redis->log, log, "redis");
 	list_init(&redis->waiting);
 	list_init(&redis->sent);
@@ -476,6 +574,31 @@ struct redis *redis_create(struct ev_loop *loop, const struct log *log, const ch
 	return redis;
 }
 
+struct redis *redis_subscribe(struct ev_loop *loop, const struct log *log, const char *url,
+	const char *const *channels, size_t count, redis_heard_fn *heard, void *arg, struct error *err)
+{
+	struct redis *redis = redis_create(loop, log, url, err);
+	const char **words;
+
+	if (redis == NULL)
+		return NULL;
+	words = xcalloc(count + 1, sizeof(*words));
+	words[0] = "SUBSCRIBE";
+	for (size_t i = 0; i < count; i++)
+		words[i + 1] = channels[i];
+	redis->subscription = redis_codec_command((int)count + 1, words, NULL, &redis->subscription_bytes);
+	redis->heard = heard;
+	redis->heard_arg = arg;
+	free(words);
+	connect_now(redis);
+	return redis;
+}
+
+void redis_hurry(struct redis *redis, double most_s)
+{
+	redis->rest_most_s = most_s;
+}
+
 static void drop_all(struct list *commands)
 {
 	struct redis_command *command, *next;
@@ -488,6 +611,9 @@ void redis_destroy(struct redis *redis)
 {
 	if (redis == NULL)
 		return;
+	if (redis->gone != NULL)
+		*redis->gone = true;
+	redisFreeCommand(redis->subscription);
 	disconnect(redis);
 	drop_all(&redis->waiting);
 	drop_all(&redis->sent);

@@ -103,13 +103,28 @@ char *redis_codec_command(int argc, const char *const *argv, const size_t *argl,
 	return text;
 }
 
+/* Redis 6 puts the place in a script in front of what refused a command in it: "...@user_script: 4: -OOM command not...". */
+static const char *skip_place(const char *text)
+{
+	static const char *const places[] = { "ERR Error running script", "@user_script" };
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		const char *inner = strncmp(text, places[i], strlen(places[i])) == 0 ? strstr(text, ": -") : NULL;
+
+		if (inner != NULL)
+			return inner + 3;
+	}
+	return text;
+}
+
 void redis_codec_error(const redisReply *reply, struct error *err)
 {
 	static const char crowded[] = "ERR max number of clients";
 	char code[LIMIT_ERROR_CODE_BYTES], text[LIMIT_REDIS_TEXT_BYTES];
+	const char *said = skip_place(reply->str);
 	enum error_kind kind = ERROR_INVALID;
 
-	snprintf(code, sizeof(code), "%.*s", (int)strcspn(reply->str, " "), reply->str);
+	snprintf(code, sizeof(code), "%.*s", (int)strcspn(said, " "), said);
 	snprintf(text, sizeof(text), "%s", reply->str);
 	for (char *c = text; *c != '\0'; c++)
 		if (iscntrl((unsigned char)*c))

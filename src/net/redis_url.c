@@ -13,7 +13,7 @@ static bool refuse(struct redis_url *url, struct error *err, const char *why)
 {
 	redis_url_finish(url);
 	error_set(err, ERROR_INVALID, "not a Redis URL: %s; expected redis[s]://[user:password@]host[:port][/database] "
-		"or unix:///path[?db=N]", why);
+		"unix:///path[?db=N] or redis+sentinel://[user:password@]host[:port],.../master[/database]", why);
 	return false;
 }
 
@@ -81,13 +81,14 @@ static bool parse_number(const char *text, size_t size, unsigned long most, unsi
 	return value <= most;
 }
 
-/* "host", "host:port", "[address]:port" */
-static const char *parse_host(struct redis_url *url, const char *text, size_t size)
+/* "host", "host:port", "[address]:port"; what is wrong with it, or NULL.  Sets the port also then. */
+static const char *parse_host(struct redis_address *address, const char *text, size_t size, unsigned usual_port)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
 	size_t name, after;
 
-	if (size > 0 && text[0] == '[') {
+	address->is_ipv6 = size > 0 && text[0] == '[';
+	if (address->is_ipv6) {
 		const char *close = memchr(text, ']', size);
 
 		name = close != NULL ? (size_t)(close - text) - 1 : 0;
@@ -104,11 +105,12 @@ static const char *parse_host(struct redis_url *url, const char *text, size_t si
 		if (name == 0)
 			return "it names no host";
 	}
-	url->host = xstrndup(text, name);
-	url->port = REDIS_PORT;
+	address->host = xstrndup(text, name);
+	address->port = usual_port;
 	if (after == size)
 		return NULL;
-	if (text[after] != ':' || !parse_number(text + after + 1, size - after - 1, 65535, &url->port) || url->port == 0)
+	if (text[after] != ':' || !parse_number(text + after + 1, size - after - 1, 65535, &address->port) ||
+	    address->port == 0)
 		return "the host's name or its port is not one";
 	return NULL;
 }
@@ -116,9 +118,11 @@ static const char *parse_host(struct redis_url *url, const char *text, size_t si
 static const char *parse_network(struct redis_url *url, const char *rest)
 {
 	size_t authority = strcspn(rest, "/?#");
-	const char *why;
+	struct redis_address address = { 0 };
+	const char *why = parse_host(&address, rest, authority, REDIS_PORT);
 
-	why = parse_host(url, rest, authority);
+	url->host = address.host;
+	url->port = address.port;
 	if (why != NULL)
 		return why;
 	rest += authority;
@@ -126,6 +130,37 @@ static const char *parse_network(struct redis_url *url, const char *rest)
 	if (*rest != '\0' && !parse_number(rest, strlen(rest), LIMIT_REDIS_DATABASE, &url->database))
 		return "the database is not a number";
 	url->name = xasprintf("redis%s://%s:%u/%u", url->tls ? "s" : "", url->host, url->port, url->database);
+	return NULL;
+}
+
+/* "host[:port],host[:port].../master[/database]" */
+static const char *parse_sentinels(struct redis_url *url, const char *rest)
+{
+	const char *why, *comma;
+	size_t name;
+
+	do {
+		size_t size = strcspn(rest, ",/?#");
+
+		if (url->sentinel_count == LIMIT_REDIS_SENTINELS)
+			return "it names too many sentinels";
+		why = parse_host(&url->sentinels[url->sentinel_count++], rest, size, REDIS_SENTINEL_PORT);
+		if (why != NULL)
+			return why;
+		comma = rest[size] == ',' ? rest + size : NULL;
+		rest += size + (comma != NULL);
+	} while (comma != NULL);
+	rest += *rest == '/';
+	name = strcspn(rest, "/?#");
+	if (name == 0)
+		return "it names no master behind the sentinels";
+	url->master = xstrndup(rest, name);
+	rest += name;
+	rest += *rest == '/';
+	if (*rest != '\0' && !parse_number(rest, strlen(rest), LIMIT_REDIS_DATABASE, &url->database))
+		return "the database is not a number";
+	url->name = xasprintf("redis+sentinel://%s:%u/%s/%u", url->sentinels[0].host, url->sentinels[0].port, url->master,
+		url->database);
 	return NULL;
 }
 
@@ -155,13 +190,17 @@ static const char *find_at(const char *rest, bool unix_socket)
 	return NULL;
 }
 
+/* What follows user and password; what is wrong with it, or NULL. */
+typedef const char *parse_rest_fn(struct redis_url *url, const char *rest);
+
 bool redis_url_parse(struct redis_url *url, const char *text, struct error *err)
 {
-	static const struct { const char *scheme; bool tls, unix_socket; } schemes[] = {
-		{ "redis://", false, false }, { "rediss://", true, false }, { "unix://", false, true },
+	static const struct { const char *scheme; bool tls; parse_rest_fn *parse; } schemes[] = {
+		{ "redis://", false, parse_network }, { "rediss://", true, parse_network }, { "unix://", false, parse_unix },
+		{ "redis+sentinel://", false, parse_sentinels },
 	};
 	const char *rest = NULL, *at, *why = NULL;
-	bool unix_socket = false;
+	parse_rest_fn *parse = NULL;
 
 	*url = (struct redis_url){ 0 };
 	if (strlen(text) > LIMIT_REDIS_URL_BYTES)
@@ -170,26 +209,29 @@ bool redis_url_parse(struct redis_url *url, const char *text, struct error *err)
 		if (strncasecmp(text, schemes[i].scheme, strlen(schemes[i].scheme)) == 0) {
 			rest = text + strlen(schemes[i].scheme);
 			url->tls = schemes[i].tls;
-			unix_socket = schemes[i].unix_socket;
+			parse = schemes[i].parse;
 		}
 	}
 	if (rest == NULL)
-		return refuse(url, err, "it begins with none of redis:// rediss:// unix://");
+		return refuse(url, err, "it begins with none of redis:// rediss:// unix:// redis+sentinel://");
 	for (const char *c = rest; *c != '\0'; c++)
 		if ((unsigned char)*c <= ' ' || *c == 0x7f)
 			return refuse(url, err, "it holds blanks or control characters");
-	at = find_at(rest, unix_socket);
+	at = find_at(rest, parse == parse_unix);
 	if (at != NULL) {
 		why = parse_user(url, rest, (size_t)(at - rest));
 		rest = at + 1;
 	}
 	if (why == NULL)
-		why = unix_socket ? parse_unix(url, rest) : parse_network(url, rest);
+		why = parse(url, rest);
 	return why == NULL || refuse(url, err, why);
 }
 
 void redis_url_finish(struct redis_url *url)
 {
+	for (size_t i = 0; i < url->sentinel_count; i++)
+		free(url->sentinels[i].host);
+	free(url->master);
 	free(url->host);
 	free(url->path);
 	free(url->user);

@@ -3,6 +3,7 @@
 #include "redis_server.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,10 +103,12 @@ void redis_server_start(struct redis_server *server, const char *password)
 	char *socket_file = xasprintf("%s/redis.sock", server->folder), *key_file = xasprintf("%s/key.pem", server->folder);
 	char port[8], tls_port[8];
 	const char *argv[REDIS_SERVER_ARGS + 1] = {
-		"redis-server", "--save", "", "--appendonly", "no", "--dir", server->folder, "--bind", "127.0.0.1",
+		"redis-server", "--save", "", "--appendonly", server->keeps ? "yes" : "no", "--dir", server->folder,
+		/* With everysec a write may still wait, behind a slow fsync, when its answer is out. */
+		"--appendfsync", "always", "--databases", "1024", "--bind", "127.0.0.1",
 		"--unixsocket", socket_file, "--port", port,
 	};
-	size_t argc = 13;
+	size_t argc = 17;
 
 	snprintf(port, sizeof(port), "%u", server->port);
 	snprintf(tls_port, sizeof(tls_port), "%u", server->tls_port);
@@ -134,6 +138,30 @@ void redis_server_start(struct redis_server *server, const char *password)
 	free(key_file);
 }
 
+static bool answers(const struct redis_server *server)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char answer[8] = "";
+	bool ok;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/redis.sock", server->folder);
+	ok = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		write(fd, "PING\r\n", 6) == 6 && read(fd, answer, 7) == 7 && strcmp(answer, "+PONG\r\n") == 0;
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+void redis_server_await(const struct redis_server *server)
+{
+	while (!answers(server)) {
+		if (waitpid(server->pid, NULL, WNOHANG) != 0)
+			fatal("redis-server has ended");
+		usleep(5000);
+	}
+}
+
 void redis_server_kill(struct redis_server *server)
 {
 	if (server->pid > 0) {
@@ -143,11 +171,26 @@ void redis_server_kill(struct redis_server *server)
 	server->pid = 0;
 }
 
+static void remove_appended(const struct redis_server *server)
+{
+	char *path = xasprintf("%s/appendonlydir", server->folder);
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir != NULL)
+		closedir(dir);
+	rmdir(path);
+	free(path);
+}
+
 void redis_server_finish(struct redis_server *server)
 {
 	static const char *const files[] = { "redis.sock", "cert.pem", "key.pem" };
 
 	redis_server_kill(server);
+	remove_appended(server);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		char *path = xasprintf("%s/%s", server->folder, files[i]);
 

@@ -14,12 +14,15 @@ struct redis_server {
 	char *unix_url;         /* "unix:///...?db=0" */
 	unsigned port, tls_port;        /* 0: not asked for */
 	char *ca_file;          /* that signed the TLS certificate of "localhost" */
+	bool keeps;             /* set before the start: an append-only file, so that a killed one has lost nothing */
 };
 
 /* Makes the scratch folder; tls: also a key and a certificate.  Does not start it. */
 void redis_server_init(struct redis_server *server, bool network, bool tls);
 /* Starts it; password NULL: none.  It may not answer at once. */
 void redis_server_start(struct redis_server *server, const char *password);
+/* Waits until it answers on its Unix socket, its data loaded; it has no password. */
+void redis_server_await(const struct redis_server *server);
 void redis_server_kill(struct redis_server *server);
 void redis_server_finish(struct redis_server *server);
 

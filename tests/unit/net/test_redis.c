@@ -456,6 +456,10 @@ static const struct {
 	{ "loading", "", "-LOADING Redis is loading the dataset in memory\r\n", false, ERROR_TEMPORARY, "LOADING" },
 	{ "replica", "", "-READONLY You can't write against a read only replica.\r\n", false, ERROR_TEMPORARY, "READONLY" },
 	{ "full", "", "-OOM command not allowed when used memory > 'maxmemory'.\r\n", false, ERROR_TEMPORARY, "OOM" },
+	{ "full, of a script on Redis 6", "", "-ERR Error running script (call to f_1): @user_script:4: @user_script: 4: "
+		"-OOM command not allowed when used memory > 'maxmemory'.\r\n", false, ERROR_TEMPORARY, "OOM" },
+	{ "a replica, by a script on Redis 6", "", "-@user_script: 4: -READONLY You can't write against a read only replica.\r\n",
+		false, ERROR_TEMPORARY, "READONLY" },
 	{ "crowded", "", "-ERR max number of clients reached\r\n", true, ERROR_TEMPORARY, "ERR" },
 	{ "crowded, with a password", ":hunter2@", "-ERR max number of clients reached\r\n", true, ERROR_TEMPORARY, "ERR" },
 	{ "not permitted", "", "-NOPERM this user has no permissions\r\n", false, ERROR_REFUSED, "NOPERM" },

@@ -7,7 +7,7 @@
 
 static const struct {
 	const char *text;
-	const char *want;       /* "host port path tls user password database"; NULL: refused */
+	const char *want;       /* "host port path tls user password database", sentinels, master; NULL: refused */
 	const char *name;
 } cases[] = {
 	{ "redis://127.0.0.1:6379/0", "127.0.0.1 6379 - plain - - 0", "redis://127.0.0.1:6379/0" },
@@ -24,6 +24,16 @@ static const struct {
 	{ "unix:///run/redis.sock", "- 0 /run/redis.sock plain - - 0", "unix:///run/redis.sock?db=0" },
 	{ "unix:///run/redis.sock?db=4", "- 0 /run/redis.sock plain - - 4", "unix:///run/redis.sock?db=4" },
 	{ "unix://:secret@/run/r", "- 0 /run/r plain - secret 0", "unix:///run/r?db=0" },
+	{ "redis+sentinel://a/one", "- 0 - plain - - 0 a:26379 one", "redis+sentinel://a:26379/one/0" },
+	{ "redis+sentinel://me:p@a:1,b,[::1]:7/one/3", "- 0 - plain me p 3 a:1 b:26379 ::1:7 one", "redis+sentinel://a:1/one/3" },
+	{ "redis+sentinel://a", NULL, NULL },
+	{ "redis+sentinel://a/", NULL, NULL },
+	{ "redis+sentinel:///one", NULL, NULL },
+	{ "redis+sentinel://a,/one", NULL, NULL },
+	{ "redis+sentinel://,a/one", NULL, NULL },
+	{ "redis+sentinel://a:0/one", NULL, NULL },
+	{ "redis+sentinel://a/one/x", NULL, NULL },
+	{ "redis+sentinel://a,b,c,d,e,f,g,h,i/one", NULL, NULL },
 	{ "", NULL, NULL },
 	{ "localhost:6379", NULL, NULL },
 	{ "http://localhost", NULL, NULL },
@@ -71,6 +81,10 @@ static void test_parse(void **state)
 		snprintf(got, sizeof(got), "%s %u %s %s %s %s %u", url.host != NULL ? url.host : "-", url.port,
 			url.path != NULL ? url.path : "-", url.tls ? "tls" : "plain", url.user != NULL ? url.user : "-",
 			url.password != NULL ? url.password : "-", url.database);
+		for (size_t k = 0; k < url.sentinel_count; k++)
+			snprintf(got + strlen(got), sizeof(got) - strlen(got), " %s:%u", url.sentinels[k].host, url.sentinels[k].port);
+		if (url.master != NULL)
+			snprintf(got + strlen(got), sizeof(got) - strlen(got), " %s", url.master);
 		if (cases[i].want == NULL || strcmp(got, cases[i].want) != 0)
 			fail_msg("%s: got %s", cases[i].text, got);
 		assert_string_equal(url.name, cases[i].name);
