@@ -8,11 +8,12 @@
  *      < reload verdict=committed reason=""
  *      < worker role=worker pid=813 generation=3 slot=0 state=active held=4 running=4 ...
  *      < queue name=deployer generation=3 workers=4 held=4 receiving=1 ...
+ *      < figures kind=queue name=deployer values="412 410 97"         (status figures=1)
  *      < end status=0
  *
  * A data line is a record's name and key=value words; a value with blanks, quotes or control
  * characters is quoted with backslash escapes.  The end line carries gantryctl's exit status and,
- * when that is not 0, why="...".  Requests: status, reload [wait=0|1], upgrade [wait=0|1], stop,
+ * when that is not 0, why="...".  Requests: status [figures=1], reload [wait=0|1], upgrade [wait=0|1], stop,
  * quit, workers count=N|+1|-1, reopen, hint, version.
  *
  * hint says that the store was changed by whoever asks (a job submitted, cancelled, retried, unlocked):

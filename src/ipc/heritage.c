@@ -83,5 +83,6 @@ bool heritage_read(struct heritage *heritage, struct error *err)
 	}
 	return keep(heritage->channel_fd, "channel", err) && keep(heritage->config_fd, "configuration", err) &&
 		keep(heritage->log_fd, "log", err) && keep(heritage->in_hand_fd, "shared memory", err) &&
+		keep(heritage->figures_fd, "figures", err) &&
 		keep(heritage->shim_fd, "gantry-shim", err) && keep_listeners(heritage, err);
 }

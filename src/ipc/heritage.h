@@ -15,7 +15,7 @@
 enum {
 	HERITAGE_FD = 3,
 	HERITAGE_MAGIC = 0x67616e74,
-	HERITAGE_VERSION = 2,
+	HERITAGE_VERSION = 3,
 	HERITAGE_OWNER_BYTES = 96,
 	HERITAGE_LOG_BYTES = 16,
 };
@@ -38,6 +38,7 @@ struct heritage {
 	uint32_t heartbeat_ms;          /* REPORT_ALIVE at least this often; 0: no watchdog */
 	uint32_t drain_timeout_ms;      /* also when the master is dead */
 	int32_t in_hand_fd;             /* shared memory, struct in_hand: what the worker is busy with; -1: none */
+	int32_t figures_fd;             /* shared memory, struct figures: where it counts; -1: nowhere */
 	int32_t shim_fd;                /* the pinned program that holds a local command; -1: none */
 	int32_t listener_fds[HERITAGE_LISTENERS];       /* ROLE_API, in the order of api.listen; -1 ends */
 	uint64_t config_hash;

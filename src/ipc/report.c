@@ -30,6 +30,7 @@ static const char *const names[REPORT_KINDS] = {
 	[REPORT_SWEEP] = "sweep",
 	[REPORT_ORPHANS] = "orphans",
 	[REPORT_CRASHED_ON] = "crashed_on",
+	[REPORT_SCALE] = "scale",
 };
 
 union passed {

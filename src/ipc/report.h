@@ -43,6 +43,7 @@ enum report_kind {
 	 * the master after it */
 	REPORT_HINT,            /* api: a job was submitted, cancelled or retried: all workers adopt and sweep */
 	REPORT_CRASHED_ON,      /* master: follows ORPHANS when it died by its own fault; text: what it had in hand */
+	REPORT_SCALE,           /* child: so many workers the backlog is worth; scale is filled */
 	REPORT_KINDS
 };
 
@@ -64,6 +65,11 @@ struct report_queue {
 	uint32_t degraded;
 };
 
+struct report_scale {
+	uint32_t wanted;                /* within the configured bounds */
+	uint64_t depth;                 /* messages that wait */
+};
+
 struct report {
 	uint32_t magic;
 	uint16_t version, kind;
@@ -74,6 +80,7 @@ struct report {
 	union {
 		struct report_worker worker;
 		struct report_queue queue;
+		struct report_scale scale;
 	};
 	char name[REPORT_NAME_BYTES];   /* queue name or owner id */
 	char text[REPORT_TEXT_BYTES];

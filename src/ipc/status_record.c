@@ -35,13 +35,36 @@ static json_t *record(const struct control_line *line)
 	return object;
 }
 
+/* {"kind", "name", "values": []}: counters may be larger than what else is a number here. */
+static void add_figures(json_t *doc, const struct control_line *line)
+{
+	const char *values = control_line_find(line, "values");
+	json_t *object = record(line), *list = json_array();
+	char *end;
+
+	for (; values != NULL && *values != '\0'; values = end) {
+		json_array_append_new(list, json_integer((json_int_t)strtoull(values, &end, 10)));
+		if (end == values)
+			break;
+	}
+	json_object_set_new(object, "values", list);
+	if (json_object_get(doc, "figures") == NULL)
+		json_object_set_new(doc, "figures", json_array());
+	json_array_append_new(json_object_get(doc, "figures"), object);
+}
+
 void status_record_add(json_t *doc, const struct control_line *line)
 {
 	static const struct { const char *name, *list; } lists[] = {
 		{ "generation", "generations" }, { "worker", "workers" }, { "queue", "queues" },
 	};
-	json_t *object = record(line);
+	json_t *object;
 
+	if (strcmp(line->name, "figures") == 0) {
+		add_figures(doc, line);
+		return;
+	}
+	object = record(line);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
 		if (strcmp(line->name, lists[i].name) == 0)
 			json_array_append(json_object_get(doc, lists[i].list), object);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* status_record.h - the master's answer to "status" as one JSON document, for gantryctl and the API:
- * {"state", "generation", ..., "last_reload": {}, "generations": [], "workers": [], "queues": []}. */
+ * {"state", "generation", ..., "last_reload": {}, "generations": [], "workers": [], "queues": []},
+ * and "figures": [{"kind", "name", "values": []}] when they were asked for (figures.h). */
 #ifndef IPC_STATUS_RECORD_H
 #define IPC_STATUS_RECORD_H
 

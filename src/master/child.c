@@ -200,6 +200,11 @@ static void act_pass_hint(struct child *child, const struct report *report)
 	hint_give(&child->generation->master->hint);
 }
 
+static void act_pass_scale(struct child *child, const struct report *report)
+{
+	master_scale_by_backlog(child->generation->master, child->generation, report->scale.wanted, report->scale.depth);
+}
+
 static void act_note_empty(struct child *child, const struct report *report)
 {
 	(void)report;
@@ -279,6 +284,7 @@ static action_fn *const actions[CHILD_ACTIONS] = {
 	[CHILD_PASS_RELEASED] = act_pass_released,
 	[CHILD_PASS_WAKE] = act_pass_wake,
 	[CHILD_PASS_HINT] = act_pass_hint,
+	[CHILD_PASS_SCALE] = act_pass_scale,
 	[CHILD_NOTE_EMPTY] = act_note_empty,
 	[CHILD_GO] = act_go,
 	[CHILD_LEAVE] = act_leave,
@@ -321,7 +327,7 @@ struct child *child_alloc(struct generation *generation, enum role role, unsigne
 	child->role = role;
 	child->generation = generation;
 	child->slot = slot;
-	child->in_hand_fd = -1;
+	child->in_hand_fd = child->figures_fd = -1;
 	list_init(&child->orphans);
 	list_append(&generation->children, &child->link);
 	ev_init(&child->timer, on_timer);
@@ -338,6 +344,11 @@ void child_resume(struct child *child)
 		child->in_hand = in_hand_map(child->in_hand_fd, &err);
 		if (child->in_hand == NULL)
 			log_warn(&child->log, "%s; what it is busy with will not be known", err.text);
+	}
+	if (child->figures_fd >= 0) {
+		child->figures = figures_map(child->figures_fd, &err);
+		if (child->figures == NULL)
+			log_warn(&child->log, "%s; what it counts is not in the metrics", err.text);
 	}
 	if (child->wait != CHILD_WAIT_NONE)
 		child_wait_until(child, child->wait, child->wait_until);
@@ -366,6 +377,9 @@ void child_destroy(struct child *child)
 	child_close_channel(child);
 	in_hand_unmap(child->in_hand);
 	descriptor_close(&child->in_hand_fd);
+	tally_take(&child->generation->master->tally, child->figures);
+	figures_unmap(child->figures);
+	descriptor_close(&child->figures_fd);
 	orphans_finish(&child->orphans);
 	list_remove(&child->link);
 	free(child->queues);

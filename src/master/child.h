@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "ipc/figures.h"
 #include "ipc/heritage.h"
 #include "ipc/in_hand.h"
 #include "ipc/report.h"
@@ -77,6 +78,8 @@ struct child {
 
 	int in_hand_fd;                 /* shared with it; -1: none */
 	struct in_hand *in_hand;        /* what it is busy with; NULL: not known */
+	int figures_fd;                 /* shared with it, too; -1: none */
+	struct figures *figures;        /* what it counts; NULL: not known */
 
 	struct report_worker numbers;
 	struct child_queue *queues;

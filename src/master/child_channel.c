@@ -163,6 +163,7 @@ static const enum child_event events[REPORT_KINDS] = {
 	[REPORT_SWEEP] = CHILD_SAYS_NONSENSE,
 	[REPORT_ORPHANS] = CHILD_SAYS_NONSENSE,
 	[REPORT_CRASHED_ON] = CHILD_SAYS_NONSENSE,
+	[REPORT_SCALE] = CHILD_SAYS_SCALE,
 };
 
 static void hear(struct child *child, const struct report *report)

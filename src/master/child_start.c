@@ -38,6 +38,7 @@ static void hand_all(const struct child *child, int channel_fd, struct spawn *ho
 	heritage->config_fd = spawn_hand(how, edition->config_fd);
 	heritage->log_fd = spawn_hand(how, log_target_fd(&edition->log));
 	heritage->in_hand_fd = spawn_hand(how, child->in_hand_fd);
+	heritage->figures_fd = spawn_hand(how, child->figures_fd);
 	heritage->shim_fd = child->role == ROLE_WORKER ? spawn_hand(how, edition->shim_fd) : -1;
 	hand_listeners(child, how, heritage);
 }
@@ -98,6 +99,14 @@ static bool open_in_hand(struct child *child, struct error *err)
 	return child->in_hand != NULL;
 }
 
+static bool open_figures(struct child *child, struct error *err)
+{
+	child->figures_fd = figures_create(err);
+	if (child->figures_fd >= 0)
+		child->figures = figures_map(child->figures_fd, err);
+	return child->figures != NULL;
+}
+
 static bool launch(struct child *child, bool first, struct error *err)
 {
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -107,7 +116,7 @@ static bool launch(struct child *child, bool first, struct error *err)
 		error_set_errno(err, ERROR_TEMPORARY, "/dev/null");
 	else if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
 		error_set_errno(err, ERROR_TEMPORARY, "socketpair");
-	else if (open_in_hand(child, err))
+	else if (open_in_hand(child, err) && open_figures(child, err))
 		child->pid = fork_child(child, ends[1], null_fd, first, err);
 	descriptor_close(&null_fd);
 	descriptor_close(&ends[1]);

@@ -24,6 +24,7 @@ enum child_event {
 	CHILD_SAYS_RELEASED,
 	CHILD_SAYS_WAKE,
 	CHILD_SAYS_HINT,
+	CHILD_SAYS_SCALE,
 	CHILD_SAYS_EMPTY,
 	CHILD_SAYS_NONSENSE,    /* malformed, or a word that only the master says */
 	/* it does */
@@ -52,6 +53,7 @@ enum child_action {
 	CHILD_PASS_RELEASED,    /* the others may adopt */
 	CHILD_PASS_WAKE,
 	CHILD_PASS_HINT,
+	CHILD_PASS_SCALE,
 	CHILD_NOTE_EMPTY,
 	CHILD_GO,
 	CHILD_LEAVE,            /* send EXIT: holds nothing */

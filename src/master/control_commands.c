@@ -58,8 +58,12 @@ static void ask(struct control_client *client, const struct control_line *line, 
 
 static void command_status(struct control_client *client, const struct control_line *line)
 {
-	(void)line;
-	control_status_write(client->control->master, &client->out);
+	const struct master *master = client->control->master;
+	const char *figures = control_line_find(line, "figures");
+
+	control_status_write(master, &client->out);
+	if (figures != NULL && strcmp(figures, "1") == 0)
+		tally_write(&master->tally, &master->roster, &client->out);
 	control_end(client, CONTROL_DONE, "");
 }
 

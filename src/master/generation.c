@@ -316,6 +316,14 @@ static void note_crash(struct slot *slot)
 		reload_fall_back(&generation->master->reload, generation, crashed);
 }
 
+static void count_restart(const struct slot *slot, const struct child *child, enum restart_cause cause)
+{
+	enum figures_restart value = child->aborted ? FIGURES_HUNG :
+		cause == RESTART_REFUSED ? FIGURES_REFUSED : FIGURES_CRASHED;
+
+	tally_count(&slot->generation->master->tally, FIGURES_RESTARTS, role_name(slot->role), value);
+}
+
 static void replace(struct slot *slot, const struct child *child, int status, const char *how)
 {
 	struct restart_life life = {
@@ -325,6 +333,7 @@ static void replace(struct slot *slot, const struct child *child, int status, co
 	};
 	double delay_s;
 
+	count_restart(slot, child, life.cause);
 	slot->child = NULL;
 	slot->deaths = restart_count(slot->deaths, &life);
 	delay_s = restart_delay(slot, life.cause);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "master/child.h"
 #include "master/edition.h"
+#include "master/scale.h"
 
 enum { LIMIT_WORKERS = 512 };
 
@@ -50,6 +51,8 @@ struct generation {
 	bool staged;                    /* slot 0 alone first: it may have to prepare the store */
 	struct slot **slots;            /* of workers */
 	size_t slot_count;
+	struct scale scale;
+	bool counted_by_hand;           /* by a signal or gantryctl: the backlog changes it no more */
 	struct slot *api;               /* NULL: none is configured */
 	struct list children;           /* also those that no slot has any more */
 	double committed_at;            /* monotonic; 0: not yet */

@@ -4,6 +4,7 @@
 #include "master/master.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,10 +129,25 @@ static void scale(struct master *master, int count)
 		count = 1;
 	if (count > LIMIT_WORKERS)
 		count = LIMIT_WORKERS;
+	current->counted_by_hand = true;
 	if ((size_t)count == current->slot_count)
 		return;
 	log_info(&master->log, "%d workers instead of %zu, until the next reload", count, current->slot_count);
 	generation_set_slots(current, (size_t)count);
+	master_notify_state(master, "");
+}
+
+void master_scale_by_backlog(struct master *master, struct generation *generation, unsigned wanted, uint64_t depth)
+{
+	size_t count;
+
+	if (generation != master->roster.current || generation->counted_by_hand || master_phase(master) != PHASE_RUNNING)
+		return;
+	count = scale_decide(&generation->scale, generation->slot_count, wanted);
+	if (count == 0 || count > LIMIT_WORKERS || count == generation->slot_count)
+		return;
+	log_info(&master->log, "%zu workers instead of %zu, as %" PRIu64 " messages wait", count, generation->slot_count, depth);
+	generation_set_slots(generation, count);
 	master_notify_state(master, "");
 }
 
@@ -313,7 +329,7 @@ static void init(struct master *master, const struct master_options *options)
 		fatal("there is no event loop");
 	master->started_at = clock_monotonic_s();
 	master->started_wall_ms = clock_wall_ms();
-	master->pid_file.fd = -1;
+	master->pid_file.fd = master->tally.fd = -1;
 	log_init(&master->log, NULL, "%s", "");
 	programs_init(&master->programs);
 	roster_init(&master->roster, master->started_wall_ms);
@@ -349,6 +365,7 @@ static void finish(struct master *master)
 	programs_finish(&master->programs);
 	identity_finish(&master->identity);
 	notify_socket_close(&master->notify);
+	tally_close(&master->tally);
 	edition_unref(master->logs);
 	ev_loop_destroy(master->loop);
 }
@@ -377,6 +394,8 @@ int master_run(const struct master_options *options)
 		upgrade_resume(master);
 	else
 		listeners_borrow(&master->listeners);
+	if (!resumed)
+		tally_open(&master->tally, -1, &master->log);
 	/* From here on signals are heard.  Children that ended during an exec have sent theirs already. */
 	signals_start(&master->signals, master->loop, on_signal, master);
 	if (resumed)

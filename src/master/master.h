@@ -25,6 +25,7 @@
 #include "master/roster.h"
 #include "master/signals.h"
 #include "master/stop.h"
+#include "master/tally.h"
 #include "master/upgrade.h"
 #include "master/watchdog.h"
 
@@ -57,6 +58,7 @@ struct master {
 	struct stop stop;
 	struct hint hint;
 	struct listeners listeners;
+	struct tally tally;
 	struct watchdog watchdog;
 
 	struct edition *logs;           /* whose log is ours; outlives the last generation */
@@ -80,6 +82,9 @@ void master_log_to(struct master *master, struct edition *edition);
 void master_is_ready(struct master *master);
 /* The start failed: stops, and says why where it is heard. */
 void master_failed_start(struct master *master, const char *why);
+/* A worker of generation says how many workers the backlog is worth; nothing is done while there is something else to
+ * be done, as it says so again. */
+void master_scale_by_backlog(struct master *master, struct generation *generation, unsigned wanted, uint64_t depth);
 /* "3 workers of generation 2", for the service manager. */
 void master_notify_state(struct master *master, const char *prefix);
 

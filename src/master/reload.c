@@ -60,6 +60,9 @@ static void end(struct reload *reload, enum reload_verdict verdict, const char *
 	enum control_status status = verdict == RELOAD_COMMITTED ? CONTROL_DONE : CONTROL_FAILED;
 
 	set_verdict(reload, verdict, reason);
+	/* A start is none. */
+	if (master->ready)
+		tally_count(&master->tally, FIGURES_RELOADS, reload_verdict_name(verdict), 0);
 	reload->step = RELOAD_IDLE;
 	reload->generation = NULL;
 	if (master->stop.why[0] != '\0')

@@ -37,7 +37,8 @@ static int later_fd(int fd)
 static bool check_records(const struct upgrade_state *state, struct error *err)
 {
 	if (!is_open(state->daemon.program_fd) || (state->daemon.pid_fd >= 0 && !is_open(state->daemon.pid_fd)) ||
-	    (state->daemon.control_fd >= 0 && !is_open(state->daemon.control_fd)))
+	    (state->daemon.control_fd >= 0 && !is_open(state->daemon.control_fd)) ||
+	    (state->daemon.figures_fd > 0 && !is_open(state->daemon.figures_fd)))
 		return nonsense(err, "a descriptor of version", state->daemon.version);
 	if (state->daemon.last_good >= (int)state->edition_count || state->daemon.verdict >= RELOAD_VERDICTS)
 		return nonsense(err, "last good edition", state->daemon.last_good);
@@ -60,7 +61,8 @@ static bool check_records(const struct upgrade_state *state, struct error *err)
 
 		if (child->pid <= 1 || !is_role(child->role) || child->state >= CHILD_GONE || child->wait >= CHILD_WAITS ||
 		    (child->channel_fd >= 0 && !is_open(child->channel_fd)) ||
-		    (child->in_hand_fd > 0 && !is_open(child->in_hand_fd)))
+		    (child->in_hand_fd > 0 && !is_open(child->in_hand_fd)) ||
+		    (child->figures_fd > 0 && !is_open(child->figures_fd)))
 			return nonsense(err, "worker", child->pid);
 	}
 	for (size_t i = 0; i < state->client_count; i++) {
@@ -98,6 +100,7 @@ static bool take_child(struct master *master, const struct upgrade_child *record
 	child->pid = record->pid;
 	child->channel_fd = record->channel_fd;
 	child->in_hand_fd = later_fd(record->in_hand_fd);
+	child->figures_fd = later_fd(record->figures_fd);
 	child->owed = record->owed & ((1u << REPORT_KINDS) - 1);
 	child->sequence_out = record->sequence_out;
 	child->sequence_in = record->sequence_in;
@@ -269,6 +272,7 @@ bool upgrade_adopt_take(struct master *master, const struct upgrade_state *state
 		return nonsense(err, "running generation", state->daemon.current);
 	/* Nothing below can fail. */
 	take_numbers(master, &state->daemon);
+	tally_open(&master->tally, later_fd(state->daemon.figures_fd), &master->log);
 	for (size_t i = 0; i < state->orphan_count; i++)
 		orphans_add(&master->roster.orphans, state->orphans[i].owner, state->orphans[i].how,
 			state->orphans[i].crashed_on);

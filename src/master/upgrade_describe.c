@@ -44,7 +44,7 @@ static void describe_child(struct upgrade_state *state, const struct child *chil
 	*record = (struct upgrade_child){
 		.serial = child->serial, .generation = child->generation->number, .role = child->role, .slot = child->slot,
 		.state = child->state, .pid = (int)child->pid, .channel_fd = child->channel_fd,
-		.in_hand_fd = child->in_hand_fd, .owed = child->owed,
+		.in_hand_fd = child->in_hand_fd, .figures_fd = child->figures_fd, .owed = child->owed,
 		.sequence_out = child->sequence_out, .sequence_in = child->sequence_in, .nonsense = child->nonsense,
 		.wait = child->wait, .drain_ms = child->drain_ms, .wait_until = child->wait_until,
 		.started_at = child->started_at, .active_at = child->active_at, .drain_at = child->drain_at,
@@ -127,7 +127,7 @@ static void describe_daemon(const struct master *master, struct upgrade_daemon *
 		.control_fd = master->control.fd, .control_device = master->control.name.device,
 		.control_inode = master->control.name.inode, .check_fd = master->programs.check_fd,
 		.worker_fd = master->programs.worker_fd, .api_fd = master->programs.api_fd,
-		.shim_fd = master->programs.shim_fd, .requests = master->requests.bits,
+		.shim_fd = master->programs.shim_fd, .figures_fd = master->tally.fd, .requests = master->requests.bits,
 		.scale_to = (unsigned)master->scale_to, .upgrades = master->upgrade.count,
 		.reloads = master->reload.count, .last_number = master->roster.last_number,
 		.last_serial = master->roster.last_serial, .started_at = master->started_at,
@@ -188,6 +188,7 @@ static bool keep_generation_open(const struct generation *generation, bool keep)
 	list_each(child, &generation->children, link) {
 		ok = keep_open(child->channel_fd, keep) && ok;
 		ok = keep_open(child->in_hand_fd, keep) && ok;
+		ok = keep_open(child->figures_fd, keep) && ok;
 	}
 	return ok;
 }
@@ -197,7 +198,7 @@ bool upgrade_adopt_keep_open(struct master *master, bool keep)
 {
 	const int fds[] = {
 		master->upgrade.program_fd, master->pid_file.fd, master->control.fd, master->programs.check_fd,
-		master->programs.worker_fd, master->programs.api_fd, master->programs.shim_fd,
+		master->programs.worker_fd, master->programs.api_fd, master->programs.shim_fd, master->tally.fd,
 	};
 	const struct generation *generation;
 	const struct control_client *client;

@@ -44,6 +44,7 @@ struct upgrade_daemon {
 	uint64_t control_device, control_inode;
 	int check_fd, worker_fd;        /* its programs, for when it has to go on; -1: not opened */
 	int api_fd, shim_fd;            /* 0 or -1: it had none */
+	int figures_fd;                 /* of the departed; the same */
 	unsigned requests, scale_to;
 	unsigned upgrades, reloads;
 	unsigned last_number;
@@ -76,7 +77,7 @@ struct upgrade_child {
 	uint64_t serial;
 	unsigned generation, role, slot, state;
 	int pid, channel_fd;            /* channel_fd -1: it closed it */
-	int in_hand_fd;                 /* 0 or -1: none */
+	int in_hand_fd, figures_fd;     /* 0 or -1: none */
 	char owner[HERITAGE_OWNER_BYTES];
 	unsigned owed, sequence_out, sequence_in, nonsense, wait;
 	int64_t drain_ms;

@@ -42,7 +42,7 @@ static struct heritage sample(int channel_fd)
 {
 	struct heritage heritage = {
 		.role = ROLE_WORKER, .generation = 7, .channel_fd = channel_fd, .config_fd = -1, .log_fd = -1,
-		.config_hash = 0x1234567890abcdef, .owner = "host/boot/1/2/3",
+		.in_hand_fd = -1, .figures_fd = -1, .shim_fd = -1, .config_hash = 0x1234567890abcdef, .owner = "host/boot/1/2/3",
 	};
 
 	return heritage;

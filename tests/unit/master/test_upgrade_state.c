@@ -36,7 +36,7 @@ static void fill(struct upgrade_state *state)
 	*slot = (struct upgrade_slot){ .generation = 18, .number = 0, .deaths = 4, .crashed = true, .restart_at = 101.25 };
 	child = upgrade_state_add(&state->children, &state->child_count, sizeof(*child));
 	*child = (struct upgrade_child){ .serial = 77, .generation = 18, .role = ROLE_API, .slot = 1, .state = 3,
-		.pid = 4711, .channel_fd = -1, .in_hand_fd = 32, .owner = "host/0123abcd/812/19a/77", .owed = 0x400,
+		.pid = 4711, .channel_fd = -1, .in_hand_fd = 32, .figures_fd = 33, .owner = "host/0123abcd/812/19a/77", .owed = 0x400,
 		.sequence_out = 5, .sequence_in = 6, .nonsense = 1, .wait = 2, .drain_ms = 30000, .wait_until = 130,
 		.started_at = 90, .active_at = 91, .drain_at = 92, .killed = true, .aborted = true, .empty = true,
 		.reason = "was silent for 30s" };
@@ -86,6 +86,7 @@ static void test_round_trip(void **unused)
 	assert_string_equal(after.orphans[0].how, "killed by signal 11");
 	assert_string_equal(after.orphans[0].crashed_on, "deploys/4 2");
 	assert_int_equal(after.children[0].in_hand_fd, 32);
+	assert_int_equal(after.children[0].figures_fd, 33);
 	assert_int_equal(after.children[0].role, ROLE_API);
 	assert_int_equal(after.listener_count, 1);
 	assert_string_equal(after.listeners[0].text, "unix:/run/api.sock");
