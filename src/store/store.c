@@ -6,15 +6,32 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "config.h"
 #include "store/store_impl.h"
 
 static const struct adapter {
 	const char *scheme;
 	struct store *(*open)(const char *rest, const struct store_options *options, struct error *err);
+	bool whole;                     /* open() takes the URL with its scheme */
 } adapters[] = {
-	{ "sqlite:", store_sqlite_open },
-	{ "memory:", store_memory_open },
+	{ "sqlite:", store_sqlite_open, false },
+	{ "memory:", store_memory_open, false },
+	{ "redis:", store_redis_open, true },
+	{ "rediss:", store_redis_open, true },
+	{ "unix:", store_redis_open, true },
+	{ "postgresql:", store_postgresql_open, true },
+	{ "postgres:", store_postgresql_open, true },
 };
+
+#ifndef WITH_POSTGRESQL
+struct store *store_postgresql_open(const char *url, const struct store_options *options, struct error *err)
+{
+	(void)url;
+	(void)options;
+	error_set(err, ERROR_INVALID, "store: this gantry was built without PostgreSQL");
+	return NULL;
+}
+#endif
 
 struct store *store_open(const char *url, const struct store_options *options, struct error *err)
 {
@@ -22,10 +39,11 @@ struct store *store_open(const char *url, const struct store_options *options, s
 		size_t len = strlen(adapters[i].scheme);
 
 		if (strncmp(url, adapters[i].scheme, len) == 0)
-			return adapters[i].open(url + len, options, err);
+			return adapters[i].open(adapters[i].whole ? url : url + len, options, err);
 	}
 	/* Only the scheme is shown: behind it there may be a password. */
-	error_set(err, ERROR_INVALID, "store: expected sqlite:///PATH, found \"%.*s\"", (int)strcspn(url, ":"), url);
+	error_set(err, ERROR_INVALID, "store: expected sqlite:///PATH, redis://HOST or postgresql://HOST/DATABASE, found \"%.*s\"",
+		(int)strcspn(url, ":"), url);
 	return NULL;
 }
 
@@ -82,7 +100,7 @@ void store_close(struct store *store)
 
 void store_submit(struct store *store, struct store_call *call)
 {
-	if (store->read_only || store->loop == NULL || store->owner == NULL)
+	if (!store_call_reads(call) && (store->read_only || store->owner == NULL))
 		panic("store: call %d on a store that was opened for reading", (int)call->kind);
 	store->ops->submit(store, call);
 }
@@ -133,6 +151,7 @@ static struct job *copy_for_write(const struct job *job)
 	copy->id = xstrdup(job->id);
 	copy->fence = job->fence;
 	copy->not_before_ms = job->not_before_ms;
+	copy->exit_code = job->exit_code;
 	copy->failures = job->failures;
 	copy->losses = job->losses;
 	copy->attempt = job->attempt;
@@ -224,57 +243,12 @@ void store_sweep(struct store *store, store_sweep_fn *done, void *arg)
 	store_submit(store, call);
 }
 
-void store_add_fault(struct store *store, const struct store_fault *fault, const char *dedup_key,
-	store_done_fn *done, void *arg)
+void store_on_news(struct store *store, store_news_fn *fn, void *arg)
 {
-	struct store_call *call = store_call_create(CALL_ADD_FAULT, arg);
-
-	call->fault = store_fault_copy(fault);
-	call->dedup_key = xstrdup(dedup_key);
-	submit_plain(store, call, done);
-}
-
-void store_claim_faults(struct store *store, size_t max, store_faults_fn *done, void *arg)
-{
-	struct store_call *call = store_call_create(CALL_CLAIM_FAULTS, arg);
-
-	call->done.faults = done;
-	call->max = max;
-	store_submit(store, call);
-}
-
-void store_faults_published(struct store *store, const int64_t *ids, size_t count, store_done_fn *done, void *arg)
-{
-	struct store_call *call = store_call_create(CALL_FAULTS_PUBLISHED, arg);
-
-	call->ids = xcalloc(count, sizeof(*call->ids));
-	if (count > 0)
-		memcpy(call->ids, ids, count * sizeof(*ids));
-	call->id_count = count;
-	submit_plain(store, call, done);
-}
-
-struct job *store_find(struct store *store, const char *id, struct error *err)
-{
-	return store->ops->find(store, id, err);
-}
-
-bool store_list(struct store *store, const struct store_filter *filter, struct job ***jobs, size_t *count,
-	struct error *err)
-{
-	return store->ops->list(store, filter, jobs, count, err);
-}
-
-void store_jobs_free(struct job **jobs, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		job_destroy(jobs[i]);
-	free(jobs);
-}
-
-bool store_count(struct store *store, uint64_t counts[JOB_STATES], struct error *err)
-{
-	return store->ops->count(store, counts, err);
+	store->on_news = fn;
+	store->news_arg = arg;
+	if (store->ops->listen != NULL)
+		store->ops->listen(store);
 }
 
 void store_figures(const struct store *store, struct store_figures *figures)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store.h - what we remember of a job, and who may act on it.
  *
- * Every call that changes something is asynchronous: it is durable, or has failed, when its
- * completion runs, once and never from inside the call.  Calls made in one turn of the loop share
- * one commit; they take effect in the order they were made.
+ * Every call is asynchronous: its completion runs once and never from inside the call.  What changes
+ * something is durable, or has failed, by then.  Such calls made in one turn of the loop share one commit;
+ * they take effect in the order they were made.  What only reads waits for no commit, ours or another's; it
+ * sees all that was completed before it was asked, and may or may not see what is under way.
  *
  * A job is owned by one worker.  Each write about it names owner and fence; once the job has
  * another owner the write fails with ERROR_LOST and the writer must forget the job.  Locks are
@@ -33,7 +34,7 @@
 struct store;
 
 struct store_options {
-	struct ev_loop *loop;           /* NULL for read-only use without a loop (gantryctl) */
+	struct ev_loop *loop;
 	const struct log *log;
 	const char *owner;              /* this worker's id, unique over all hosts and time; NULL when read-only */
 	unsigned lease_ms;              /* how long an owner that stopped renewing keeps its jobs */
@@ -61,7 +62,8 @@ void store_close(struct store *store);
  * registers too; after a lost lease they fail with ERROR_LOST until a renewal has said so. */
 void store_renew(struct store *store, store_done_fn *done, void *arg);
 /* Gives up all jobs of an owner (ours: at the end of a drain; a dead one's: told by the master) and
- * removes its registration; they can be adopted by anyone.  count is the number of jobs. */
+ * removes its registration; they can be adopted by anyone, and the deliveries that it had claimed are due at
+ * once.  count is the number of jobs. */
 typedef void store_count_fn(void *arg, size_t count, const struct error *err);
 void store_disown(struct store *store, const char *owner, store_count_fn *done, void *arg);
 
@@ -104,7 +106,7 @@ void store_admit(struct store *store, struct store_admission *batch, size_t coun
 void store_intend(struct store *store, const struct job *job, store_done_fn *done, void *arg);
 /* Stores job->attempt.handle and started_ms: launching -> running; a cancelling job stays that. */
 void store_started(struct store *store, const struct job *job, store_done_fn *done, void *arg);
-/* The attempt failed (job->reason, for its record) and another is left: back to queued, lock kept.
+/* The attempt failed (job->reason and exit_code, for its record) and another is left: back to queued, lock kept.
  * not_before_ms and failures are stored for whoever owns it then; the job does not wait for it in the store. */
 void store_retry(struct store *store, const struct job *job, store_done_fn *done, void *arg);
 /* What it waits for besides its lock (capacity, a rate, a backoff) and when its next try is, for people:
@@ -135,6 +137,12 @@ void store_note_messages(struct store *store, const struct job *const *jobs, siz
  * something over says now. */
 typedef void store_sweep_fn(void *arg, struct job **jobs, size_t count, int64_t next_due_ms, const struct error *err);
 void store_sweep(struct store *store, store_sweep_fn *done, void *arg);
+
+/* Calls fn from the loop when a process elsewhere has made news for this owner (sweep), or given up jobs or let
+ * some in that are nobody's (orphans: adopt).  A hint: it may come for nothing, and is lost while the store is
+ * away, so the slow sweep stays.  Stores that are of one machine never call it. */
+typedef void store_news_fn(void *arg, bool orphans);
+void store_on_news(struct store *store, store_news_fn *fn, void *arg);
 
 /* -- what people and other processes ask for; the asker need not own the job --------------------- */
 
@@ -178,8 +186,8 @@ void store_tell_owner(struct store *store, const char *id, store_answer_fn *done
 /* The worker owner died by its own fault while it had key in hand (a job's id, or queue + "/" + message
  * id before there is a job).  Counted once per owner. */
 void store_note_crash(struct store *store, const char *key, const char *owner, store_done_fn *done, void *arg);
-/* How many workers it has crashed; kept for days.  Read at once: the table is empty nearly always. */
-bool store_crashes(struct store *store, const char *key, unsigned *count, struct error *err);
+/* How many workers it has crashed; kept for days. */
+void store_crashes(struct store *store, const char *key, store_count_fn *done, void *arg);
 
 /* -- rates shared by all workers ---------------------------------------------------------------- */
 
@@ -213,19 +221,23 @@ struct store_delivery {
 	const char *event;              /* "accepted", "started", "succeeded", ..., "error" */
 	const char *job_id;             /* may be NULL */
 	const char *payload;            /* JSON text, <= LIMIT_DELIVERY_BYTES */
-	int64_t created_ms, next_try_ms;        /* steady clock; 0 in store_say(): now */
+	int64_t created_ms, next_try_ms;        /* steady clock; in store_say(): 0: now, next_try_ms -1: only recorded */
 	unsigned tries;
 	const char *error;              /* of the last try; NULL: none failed */
 	bool dead;                      /* given up; "outbox replay" brings it back */
 };
 enum { LIMIT_DELIVERY_BYTES = 256 << 10 };
+/* With its texts, the caller's to finish. */
+struct store_delivery store_delivery_copy(const struct store_delivery *delivery);
+void store_delivery_finish(struct store_delivery *delivery);
 
 /* dedup_key (may be NULL): what was said under it before, delivered or not, is not said again, and the call is
  * a success without effect, for as long as the job is kept.  So it names job, attempt and event, or a job
  * that is retried could not tell of its second end.  A payload that is too large: ERROR_INVALID. */
 void store_say(struct store *store, const struct store_delivery *deliveries, size_t count, const char *dedup_key,
 	store_done_fn *done, void *arg);
-/* Up to max that are due, the longest due first, claimed for a minute so that two workers do not send the same;
+/* Up to max that are due, the longest due first, claimed for a minute so that two workers do not send the same, or
+ * until the claimer's jobs are given up (store_disown(), or its lease ends); a note ends the claim, too.
  * next_due_ms (steady clock, 0: none) is when the next one will be.  Lent. */
 typedef void store_deliveries_fn(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
 	const struct error *err);
@@ -237,30 +249,13 @@ void store_note_deliveries(struct store *store, const struct store_delivery *del
 /* A dead one (or with id 0 all dead ones) is due again at once, with fresh tries; UNKNOWN: there is none. */
 void store_replay(struct store *store, int64_t id, store_answer_fn *done, void *arg);
 
-/* -- errors that people should see -------------------------------------------------------------- */
-
-struct store_fault {
-	int64_t id;                     /* given by the store */
-	int64_t at_ms;                  /* steady clock */
-	const char *kind;               /* "malformed", "launch_failed", "task_failed", "worker_crashed", ... */
-	const char *job_id;             /* may be NULL, as the next two */
-	const char *project;
-	const char *queue;
-	const char *text;               /* one line */
-	const char *body;               /* the message that was not understood; else NULL */
-};
-
-/* Records a fault; durable when done.  dedup_key (may be NULL) makes a repeat a success without
- * effect, so that a redelivered malformed message is recorded once. */
-void store_add_fault(struct store *store, const struct store_fault *fault, const char *dedup_key,
-	store_done_fn *done, void *arg);
-/* Up to max recorded faults that were not yet published, oldest first, claimed for a minute so that
- * two workers do not publish the same; lent. */
-typedef void store_faults_fn(void *arg, const struct store_fault *faults, size_t count, const struct error *err);
-void store_claim_faults(struct store *store, size_t max, store_faults_fn *done, void *arg);
-void store_faults_published(struct store *store, const int64_t *ids, size_t count, store_done_fn *done, void *arg);
-
 /* -- reading ------------------------------------------------------------------------------------ */
+
+/* All that is read is lent to the completion. */
+
+/* The whole record; NULL without an error when there is none. */
+typedef void store_find_fn(void *arg, const struct job *job, const struct error *err);
+void store_find(struct store *store, const char *id, store_find_fn *done, void *arg);
 
 struct store_filter {
 	const char *project;            /* NULL: any */
@@ -270,14 +265,37 @@ struct store_filter {
 	size_t max;
 };
 
-/* Reading is bounded and done at once.  find: NULL without an error when there is none. */
-struct job *store_find(struct store *store, const char *id, struct error *err);
-/* Newest first; the array and the jobs are the caller's (store_jobs_free). */
-bool store_list(struct store *store, const struct store_filter *filter, struct job ***jobs, size_t *count,
-	struct error *err);
-void store_jobs_free(struct job **jobs, size_t count);
-/* How many jobs are in each state. */
-bool store_count(struct store *store, uint64_t counts[JOB_STATES], struct error *err);
+/* Newest first; the jobs are without body and attempt.request. */
+typedef void store_list_fn(void *arg, const struct job *const *jobs, size_t count, const struct error *err);
+void store_list(struct store *store, const struct store_filter *filter, store_list_fn *done, void *arg);
+
+/* How many jobs are in each state; counts has JOB_STATES of them, NULL with an error. */
+typedef void store_states_fn(void *arg, const uint64_t *counts, const struct error *err);
+void store_count(struct store *store, store_states_fn *done, void *arg);
+
+/* How much there is of all; -1: this store does not know. */
+struct store_totals {
+	uint64_t jobs[JOB_STATES];
+	int64_t held_locks;             /* keys */
+	int64_t lock_waiters;           /* jobs whose turn for a key it is not yet; not those that are delayed */
+	int64_t open_deliveries;        /* to be delivered yet */
+	int64_t dead_deliveries;        /* given up */
+	int64_t oldest_waiting_ms;      /* steady clock: acceptance of the oldest that was not launched yet; 0: none */
+};
+typedef void store_totals_fn(void *arg, const struct store_totals *totals, const struct error *err);
+void store_totals(struct store *store, store_totals_fn *done, void *arg);
+
+/* A launch of a job and how it ended. */
+struct store_attempt {
+	unsigned number, step;
+	char *handle;                   /* NULL: it never became known */
+	int64_t intended_ms, started_ms, ended_ms;      /* steady clock; 0: not yet, or never */
+	int exit_code;                  /* or JOB_NO_EXIT_CODE */
+	char *reason;                   /* one word; NULL: none, or it has not ended */
+};
+/* All of a job, oldest first; none also when there is no such job. */
+typedef void store_attempts_fn(void *arg, const struct store_attempt *attempts, size_t count, const struct error *err);
+void store_attempts(struct store *store, const char *id, store_attempts_fn *done, void *arg);
 
 /* A key that is held; a key that is waited for is. */
 struct store_lock {
@@ -287,12 +305,11 @@ struct store_lock {
 	int64_t since_ms;               /* steady clock of the grant; 0: unknown, it was before an upgrade */
 	size_t waiting;
 };
-/* Held keys in order, from after_key (NULL: the first) on; the array is the caller's (store_locks_free). */
-bool store_locks(struct store *store, const char *after_key, size_t max, struct store_lock **locks, size_t *count,
-	struct error *err);
-void store_locks_free(struct store_lock *locks, size_t count);
+/* Held keys in order, from after_key (NULL: the first) on. */
+typedef void store_locks_fn(void *arg, const struct store_lock *locks, size_t count, const struct error *err);
+void store_locks(struct store *store, const char *after_key, size_t max, store_locks_fn *done, void *arg);
 
-/* Why a job is where it is. */
+/* Why a job is where it is, as it was at one moment. */
 struct store_why {
 	struct job *job;
 	char *holder;                   /* the job that has its key; NULL: nobody, or it is itself */
@@ -302,9 +319,9 @@ struct store_why {
 	char *group_head;               /* the earlier job of its message group that it waits for */
 	size_t group_ahead;
 };
-/* NULL without an error when there is no such job; the caller's (store_why_free). */
-struct store_why *store_why(struct store *store, const char *id, struct error *err);
-void store_why_free(struct store_why *why);
+/* NULL without an error when there is no such job. */
+typedef void store_why_fn(void *arg, const struct store_why *why, const struct error *err);
+void store_why(struct store *store, const char *id, store_why_fn *done, void *arg);
 
 struct store_delivery_filter {
 	const char *job_id;             /* NULL: any */
@@ -312,15 +329,23 @@ struct store_delivery_filter {
 	int64_t after_id;
 	size_t max;
 };
-/* Oldest first, the caller's (store_deliveries_free). */
-bool store_deliveries(struct store *store, const struct store_delivery_filter *filter, struct store_delivery **deliveries,
-	size_t *count, struct error *err);
-void store_deliveries_free(struct store_delivery *deliveries, size_t count);
+/* Oldest first; the completion's next_due_ms says nothing here. */
+void store_deliveries(struct store *store, const struct store_delivery_filter *filter, store_deliveries_fn *done,
+	void *arg);
+
+/* -- moving a history --------------------------------------------------------------------------- */
+
+/* Puts in a job as another store has kept it, with its launches (handles, times and ends): DONE.  It must be final and
+ * settled, else ERROR_INVALID; it gets a place at the end of the order, nothing is told of it, and grants of its
+ * key go on behind its own.  A job of its id that is there already is left as it is: REFUSED. */
+void store_import(struct store *store, const struct job *job, const struct store_attempt *attempts, size_t count,
+	store_answer_fn *done, void *arg);
+
+/* -- forgetting --------------------------------------------------------------------------------- */
 
 /* Forgets what ended before older_than_ms (steady clock): jobs that are final, settled and without open
- * deliveries, with all that is kept of them; faults that were published, and unpublished ones when they are
- * twice as old; deliveries that are of no job.  At most max in one call, so that none is long; count is how
- * many went.  Up to max jobs that may not go yet are passed over in a call, and the next one goes on behind
+ * deliveries, with all that is kept of them; deliveries that are of no job, open ones when they are twice as
+ * old.  At most max in one call, so that none is long; count is how many went.  Up to max jobs that may not go yet are passed over in a call, and the next one goes on behind
  * them, so a count of 0 need not be the end.  Keys of locks keep their grants. */
 void store_prune(struct store *store, int64_t older_than_ms, size_t max, store_count_fn *done, void *arg);
 

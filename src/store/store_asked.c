@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_asked.c - see store.h.  The calls whose caller need not own a job: what people ask for, crashes,
- * rates, the outbox, and what is only read. */
+ * rates and the outbox. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -45,11 +45,6 @@ void store_note_crash(struct store *store, const char *key, const char *owner, s
 	call->name = xstrdup(key);
 	call->owner = xstrdup(owner);
 	store_submit(store, call);
-}
-
-bool store_crashes(struct store *store, const char *key, unsigned *count, struct error *err)
-{
-	return store->ops->crashes(store, key, count, err);
 }
 
 void store_take_rate(struct store *store, const struct store_rate_ask *asked, store_rate_fn *done, void *arg)
@@ -118,55 +113,4 @@ void store_prune(struct store *store, int64_t older_than_ms, size_t max, store_c
 	call->older_than_ms = older_than_ms;
 	call->max = max;
 	store_submit(store, call);
-}
-
-/* -- reading ------------------------------------------------------------------------------------- */
-
-bool store_locks(struct store *store, const char *after_key, size_t max, struct store_lock **locks, size_t *count,
-	struct error *err)
-{
-	*locks = NULL;
-	*count = 0;
-	return store->ops->locks(store, after_key != NULL ? after_key : "", max, locks, count, err);
-}
-
-void store_locks_free(struct store_lock *locks, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		free(locks[i].key);
-		free(locks[i].holder);
-		free(locks[i].project);
-	}
-	free(locks);
-}
-
-struct store_why *store_why(struct store *store, const char *id, struct error *err)
-{
-	return store->ops->why(store, id, err);
-}
-
-void store_why_free(struct store_why *why)
-{
-	if (why == NULL)
-		return;
-	job_destroy(why->job);
-	free(why->holder);
-	free(why->holder_project);
-	free(why->group_head);
-	free(why);
-}
-
-bool store_deliveries(struct store *store, const struct store_delivery_filter *filter, struct store_delivery **deliveries,
-	size_t *count, struct error *err)
-{
-	*deliveries = NULL;
-	*count = 0;
-	return store->ops->deliveries(store, filter, deliveries, count, err);
-}
-
-void store_deliveries_free(struct store_delivery *deliveries, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		store_delivery_finish(&deliveries[i]);
-	free(deliveries);
 }

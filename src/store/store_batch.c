@@ -72,7 +72,7 @@ void store_batch_finish(struct store_batch *batch)
 	}
 	while ((call = list_first(&batch->waiting, struct store_call, link)) != NULL) {
 		list_remove(&call->link);
-		store_call_fail(call, ERROR_TEMPORARY, "store: closed before this was written");
+		store_call_fail(call, ERROR_TEMPORARY, "store: closed before this was done");
 		store_call_complete(call);
 	}
 	rest(batch);

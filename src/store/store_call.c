@@ -2,10 +2,18 @@
 /* store_call.c - the life of a struct store_call: what it owns, and its one completion. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/store_impl.h"
+
+static void forget_totals(struct store_totals *totals)
+{
+	*totals = (struct store_totals){
+		.held_locks = -1, .lock_waiters = -1, .open_deliveries = -1, .dead_deliveries = -1, .oldest_waiting_ms = -1,
+	};
+}
 
 struct store_call *store_call_create(enum store_call_kind kind, void *arg)
 {
@@ -14,35 +22,11 @@ struct store_call *store_call_create(enum store_call_kind kind, void *arg)
 	list_init(&call->link);
 	call->kind = kind;
 	call->arg = arg;
+	forget_totals(&call->totals);
 	return call;
 }
 
 /* The header lends the texts as const; those of a copy are ours. */
-void store_fault_finish(struct store_fault *fault)
-{
-	free((char *)fault->kind);
-	free((char *)fault->job_id);
-	free((char *)fault->project);
-	free((char *)fault->queue);
-	free((char *)fault->text);
-	free((char *)fault->body);
-	*fault = (struct store_fault){ 0 };
-}
-
-struct store_fault store_fault_copy(const struct store_fault *fault)
-{
-	return (struct store_fault){
-		.id = fault->id,
-		.at_ms = fault->at_ms,
-		.kind = xstrdup(fault->kind),
-		.job_id = xstrdup(fault->job_id),
-		.project = xstrdup(fault->project),
-		.queue = xstrdup(fault->queue),
-		.text = xstrdup(fault->text),
-		.body = xstrdup(fault->body),
-	};
-}
-
 void store_delivery_finish(struct store_delivery *delivery)
 {
 	free((char *)delivery->sink);
@@ -65,6 +49,35 @@ struct store_delivery store_delivery_copy(const struct store_delivery *delivery)
 	return copy;
 }
 
+static void attempt_finish(struct store_attempt *attempt)
+{
+	free(attempt->handle);
+	free(attempt->reason);
+}
+
+static void lock_finish(struct store_lock *lock)
+{
+	free(lock->key);
+	free(lock->holder);
+	free(lock->project);
+}
+
+void store_why_free(struct store_why *why)
+{
+	if (why == NULL)
+		return;
+	job_destroy(why->job);
+	free(why->holder);
+	free(why->holder_project);
+	free(why->group_head);
+	free(why);
+}
+
+bool store_call_reads(const struct store_call *call)
+{
+	return call->kind >= CALL_FIND;
+}
+
 static void answer_finish(struct store_answer *answer)
 {
 	free((char *)answer->job_id);
@@ -83,6 +96,23 @@ void store_call_answer(struct store_call *call, enum store_asked verdict, const 
 	call->answer.state = job->state;
 }
 
+static void reset_reads(struct store_call *call)
+{
+	for (size_t i = 0; i < call->attempt_count; i++)
+		attempt_finish(&call->attempts[i]);
+	free(call->attempts);
+	for (size_t i = 0; i < call->lock_count; i++)
+		lock_finish(&call->locks[i]);
+	free(call->locks);
+	store_why_free(call->why);
+	call->attempts = NULL;
+	call->locks = NULL;
+	call->why = NULL;
+	call->attempt_count = call->lock_count = 0;
+	memset(call->states, 0, sizeof(call->states));
+	forget_totals(&call->totals);
+}
+
 void store_call_reset(struct store_call *call)
 {
 	for (size_t i = 0; call->admitted != NULL && i < call->batch_count; i++)
@@ -96,19 +126,16 @@ void store_call_reset(struct store_call *call)
 		free(call->grants[i].owner);
 	}
 	free(call->grants);
-	for (size_t i = 0; i < call->fault_count; i++)
-		store_fault_finish(&call->faults[i]);
-	free(call->faults);
 	for (size_t i = 0; i < call->claimed_count; i++)
 		store_delivery_finish(&call->claimed[i]);
 	free(call->claimed);
+	reset_reads(call);
 	answer_finish(&call->answer);
 	call->admitted = NULL;
 	call->jobs = NULL;
 	call->grants = NULL;
-	call->faults = NULL;
 	call->claimed = NULL;
-	call->job_count = call->grant_count = call->fault_count = call->claimed_count = call->went = 0;
+	call->job_count = call->grant_count = call->claimed_count = call->went = 0;
 	call->next_due_ms = 0;
 	call->rate = (struct store_rate_given){ 0 };
 	call->err = (struct error){ 0 };
@@ -129,8 +156,12 @@ void store_call_destroy(struct store_call *call)
 	free(call->by);
 	free((char *)call->rate_ask.bucket);
 	free(call->dedup_key);
-	free(call->ids);
-	store_fault_finish(&call->fault);
+	for (size_t i = 0; i < call->past_count; i++)
+		attempt_finish(&call->past[i]);
+	free(call->past);
+	free((char *)call->filter.project);
+	free((char *)call->filter.deployer);
+	free((char *)call->delivery_filter.job_id);
 	free(call);
 }
 
@@ -155,18 +186,32 @@ void store_call_add_grant(struct store_call *call, const struct job *job)
 	};
 }
 
-struct store_fault *store_call_add_fault(struct store_call *call, const struct store_fault *fault)
-{
-	call->faults = xreallocarray(call->faults, call->fault_count + 1, sizeof(*call->faults));
-	call->faults[call->fault_count] = store_fault_copy(fault);
-	return &call->faults[call->fault_count++];
-}
-
 struct store_delivery *store_call_add_claimed(struct store_call *call, const struct store_delivery *delivery)
 {
 	call->claimed = xreallocarray(call->claimed, call->claimed_count + 1, sizeof(*call->claimed));
 	call->claimed[call->claimed_count] = store_delivery_copy(delivery);
 	return &call->claimed[call->claimed_count++];
+}
+
+void store_call_add_attempt(struct store_call *call, const struct store_attempt *attempt)
+{
+	struct store_attempt copy = *attempt;
+
+	copy.handle = xstrdup(attempt->handle);
+	copy.reason = xstrdup(attempt->reason);
+	call->attempts = xreallocarray(call->attempts, call->attempt_count + 1, sizeof(*call->attempts));
+	call->attempts[call->attempt_count++] = copy;
+}
+
+void store_call_add_lock(struct store_call *call, const struct store_lock *lock)
+{
+	struct store_lock copy = *lock;
+
+	copy.key = xstrdup(lock->key);
+	copy.holder = xstrdup(lock->holder);
+	copy.project = xstrdup(lock->project);
+	call->locks = xreallocarray(call->locks, call->lock_count + 1, sizeof(*call->locks));
+	call->locks[call->lock_count++] = copy;
 }
 
 static void tell_admission(struct store_admission *admission, const struct store_admitted_job *admitted)
@@ -195,6 +240,45 @@ static void tell_admission(struct store_admission *admission, const struct store
 	xreplace(&job->detail, stored->detail);
 }
 
+static void complete_totals(struct store_call *call, const struct error *err)
+{
+	memcpy(call->totals.jobs, call->states, sizeof(call->states));
+	call->done.totals(call->arg, err == NULL ? &call->totals : NULL, err);
+}
+
+static void complete_read(struct store_call *call, const struct error *err)
+{
+	switch (call->kind) {
+	case CALL_FIND:
+		call->done.find(call->arg, call->job_count > 0 ? call->jobs[0] : NULL, err);
+		break;
+	case CALL_LIST:
+		call->done.list(call->arg, (const struct job *const *)call->jobs, call->job_count, err);
+		break;
+	case CALL_COUNT:
+		if (call->wants_totals)
+			complete_totals(call, err);
+		else
+			call->done.states(call->arg, err == NULL ? call->states : NULL, err);
+		break;
+	case CALL_ATTEMPTS:
+		call->done.attempts(call->arg, call->attempts, call->attempt_count, err);
+		break;
+	case CALL_LOCKS:
+		call->done.locks(call->arg, call->locks, call->lock_count, err);
+		break;
+	case CALL_WHY:
+		call->done.why(call->arg, call->why, err);
+		break;
+	case CALL_DELIVERIES:
+		call->done.deliveries(call->arg, call->claimed, call->claimed_count, 0, err);
+		break;
+	default:
+		call->done.count(call->arg, call->went, err);
+		break;
+	}
+}
+
 void store_call_complete(struct store_call *call)
 {
 	const struct error *err = call->err.kind != ERROR_NONE ? &call->err : NULL;
@@ -219,14 +303,12 @@ void store_call_complete(struct store_call *call)
 	case CALL_FINISH:
 		call->done.finish(call->arg, call->grants, call->grant_count, err);
 		break;
-	case CALL_CLAIM_FAULTS:
-		call->done.faults(call->arg, call->faults, call->fault_count, err);
-		break;
 	case CALL_CANCEL:
 	case CALL_RETRY_FINISHED:
 	case CALL_UNLOCK:
 	case CALL_TELL_OWNER:
 	case CALL_REPLAY:
+	case CALL_IMPORT:
 		call->answer.grants = call->grants;
 		call->answer.grant_count = call->grant_count;
 		call->done.answer(call->arg, &call->answer, err);
@@ -247,10 +329,18 @@ void store_call_complete(struct store_call *call)
 	case CALL_NOTE_CRASH:
 	case CALL_SAY:
 	case CALL_NOTE_DELIVERIES:
-	case CALL_ADD_FAULT:
-	case CALL_FAULTS_PUBLISHED:
-	case CALLS:
 		call->done.plain(call->arg, err);
+		break;
+	case CALL_FIND:
+	case CALL_LIST:
+	case CALL_COUNT:
+	case CALL_ATTEMPTS:
+	case CALL_LOCKS:
+	case CALL_WHY:
+	case CALL_DELIVERIES:
+	case CALL_CRASHES:
+	case CALLS:
+		complete_read(call, err);
 		break;
 	}
 	store_call_destroy(call);

@@ -33,7 +33,7 @@ struct store_row *memory_row_copy(const struct memory_job *at)
 	return row;
 }
 
-static struct memory_job *job_by_seq(struct store_rows *rows, int64_t seq)
+struct memory_job *memory_job_by_seq(struct store_rows *rows, int64_t seq)
 {
 	struct memory_job *at;
 
@@ -66,7 +66,7 @@ static bool find(struct store_rows *rows, const char *id, struct store_row **row
 
 static bool read_whole(struct store_rows *rows, struct store_row *row, struct error *err)
 {
-	const struct job *job = job_by_seq(rows, row->job->seq)->row.job;
+	const struct job *job = memory_job_by_seq(rows, row->job->seq)->row.job;
 
 	(void)err;
 	xreplace(&row->job->body, job->body);
@@ -116,7 +116,7 @@ static void copy_asked(struct job *to, const struct job *from)
 
 static bool move(struct store_rows *rows, const struct store_row *row, struct error *err)
 {
-	struct store_row *at = &job_by_seq(rows, row->job->seq)->row;
+	struct store_row *at = &memory_job_by_seq(rows, row->job->seq)->row;
 
 	(void)err;
 	at->wait = row->wait;
@@ -134,7 +134,7 @@ static bool move(struct store_rows *rows, const struct store_row *row, struct er
 
 static bool end(struct store_rows *rows, const struct store_row *row, struct error *err)
 {
-	struct store_row *at = &job_by_seq(rows, row->job->seq)->row;
+	struct store_row *at = &memory_job_by_seq(rows, row->job->seq)->row;
 
 	(void)err;
 	at->wait = row->wait;
@@ -152,7 +152,7 @@ static bool end(struct store_rows *rows, const struct store_row *row, struct err
 
 static bool write_message(struct store_rows *rows, const struct store_row *row, struct error *err)
 {
-	struct store_row *at = &job_by_seq(rows, row->job->seq)->row;
+	struct store_row *at = &memory_job_by_seq(rows, row->job->seq)->row;
 	struct job_message_ref *message = &at->job->message;
 
 	(void)err;
@@ -167,7 +167,7 @@ static bool write_message(struct store_rows *rows, const struct store_row *row, 
 
 static bool write_owner(struct store_rows *rows, const struct store_row *row, struct error *err)
 {
-	struct store_row *at = &job_by_seq(rows, row->job->seq)->row;
+	struct store_row *at = &memory_job_by_seq(rows, row->job->seq)->row;
 
 	(void)err;
 	at->news = row->news;
@@ -176,43 +176,63 @@ static bool write_owner(struct store_rows *rows, const struct store_row *row, st
 	return true;
 }
 
-static bool begin_attempt(struct store_rows *rows, const struct store_row *row, struct error *err)
+/* -- reading ------------------------------------------------------------------------------------- */
+
+static bool passes(const struct store_filter *filter, const struct job *job)
 {
-	struct job_attempt *attempt = &job_by_seq(rows, row->job->seq)->row.job->attempt;
+	if (filter->project != NULL && strcmp(filter->project, job->project) != 0)
+		return false;
+	if (filter->deployer != NULL && strcmp(filter->deployer, job->deployer) != 0)
+		return false;
+	if (filter->state >= 0 && filter->state != (int)job->state)
+		return false;
+	return filter->before_seq == 0 || job->seq < filter->before_seq;
+}
+
+static bool list(struct store_rows *rows, struct store_call *call, struct error *err)
+{
+	struct list *all = &memory_rows_of(rows)->jobs;
 
 	(void)err;
-	attempt->number = row->job->attempt.number;
-	attempt->step = row->job->attempt.step;
-	attempt->intended_ms = row->job->attempt.intended_ms;
-	attempt->started_ms = row->job->attempt.started_ms;
-	attempt->timeout_ms = row->job->attempt.timeout_ms;
-	xreplace(&attempt->token, row->job->attempt.token);
-	xreplace(&attempt->request, row->job->attempt.request);
-	xreplace(&attempt->handle, row->job->attempt.handle);
+	for (struct list *at = all->prev; at != all && call->job_count < call->filter.max; at = at->prev) {
+		const struct memory_job *job = container_of(at, struct memory_job, link);
+
+		if (passes(&call->filter, job->row.job))
+			store_call_add_job(call, store_row_take_job(memory_row_copy(job)));
+	}
 	return true;
 }
 
-static bool start_attempt(struct store_rows *rows, const struct store_row *row, struct error *err)
+static bool count(struct store_rows *rows, uint64_t counts[JOB_STATES], struct error *err)
 {
-	struct job_attempt *attempt = &job_by_seq(rows, row->job->seq)->row.job->attempt;
+	const struct memory_job *at;
 
 	(void)err;
-	attempt->started_ms = row->job->attempt.started_ms;
-	xreplace(&attempt->handle, row->job->attempt.handle);
+	list_each(at, &memory_rows_of(rows)->jobs, link)
+		counts[at->row.job->state]++;
 	return true;
 }
 
-/* Attempts that are over are not remembered here. */
-static bool end_attempt(struct store_rows *rows, const struct store_row *row, const char *reason, int64_t at_ms,
-	struct error *err)
+static bool totals(struct store_rows *rows, struct store_totals *all, struct error *err)
 {
-	(void)reason;
-	(void)at_ms;
+	struct memory_rows *memory = memory_rows_of(rows);
+	const struct memory_job *at;
+
 	(void)err;
-	xreplace(&job_by_seq(rows, row->job->seq)->row.job->attempt.request, NULL);
+	all->held_locks = memory_held_locks(memory);
+	all->open_deliveries = memory_count_deliveries(memory, false);
+	all->dead_deliveries = memory_count_deliveries(memory, true);
+	all->lock_waiters = all->oldest_waiting_ms = 0;
+	list_each(at, &memory->jobs, link) {
+		const struct job *job = at->row.job;
+
+		all->lock_waiters += at->row.wait == WAIT_LOCK;
+		if ((job->state == JOB_QUEUED || job->state == JOB_WAITING) &&
+		    (all->oldest_waiting_ms == 0 || job->accepted_ms < all->oldest_waiting_ms))
+			all->oldest_waiting_ms = job->accepted_ms;
+	}
 	return true;
 }
-
 
 /* -- what may be forgotten ----------------------------------------------------------------------- */
 
@@ -253,15 +273,13 @@ static bool ended(struct store_rows *rows, const struct store_pruned *pruned, si
 
 static bool forget(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err)
 {
-	struct memory_job *at = job_by_seq(rows, row->job->seq);
+	struct memory_job *at = memory_job_by_seq(rows, row->job->seq);
 
 	(void)err;
 	*gone = memory_forget_deliveries(memory_rows_of(rows), row->job->id);
 	if (!*gone)
 		return true;
-	list_remove(&at->link);
-	job_destroy(at->row.job);
-	free(at);
+	memory_job_free(at);
 	return true;
 }
 
@@ -276,9 +294,9 @@ static void job_ops(struct store_rows_ops *ops)
 	ops->end = end;
 	ops->write_message = write_message;
 	ops->write_owner = write_owner;
-	ops->begin_attempt = begin_attempt;
-	ops->start_attempt = start_attempt;
-	ops->end_attempt = end_attempt;
+	ops->list = list;
+	ops->count = count;
+	ops->totals = totals;
 	ops->ended = ended;
 	ops->forget = forget;
 }
@@ -288,6 +306,7 @@ static const struct store_rows_ops *rows_ops(void)
 	static struct store_rows_ops made;      /* the same each time it is made */
 
 	job_ops(&made);
+	memory_attempt_ops(&made);
 	memory_turn_ops(&made);
 	memory_told_ops(&made);
 	return &made;
@@ -302,7 +321,6 @@ struct memory_rows *memory_rows_create(void)
 	list_init(&memory->jobs);
 	list_init(&memory->locks);
 	list_init(&memory->owners);
-	list_init(&memory->faults);
 	list_init(&memory->crashes);
 	list_init(&memory->buckets);
 	list_init(&memory->deliveries);
@@ -314,10 +332,8 @@ void memory_rows_destroy(struct memory_rows *memory)
 	struct memory_job *at, *next;
 
 	list_remove(&memory->link);
-	list_each_safe(at, next, &memory->jobs, link) {
-		job_destroy(at->row.job);
-		free(at);
-	}
+	list_each_safe(at, next, &memory->jobs, link)
+		memory_job_free(at);
 	memory_turn_finish(memory);
 	memory_told_finish(memory);
 	free(memory->name);

@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_memory_told.c - faults, crashes, rates and deliveries: lists that are walked. */
+/* store_memory_told.c - crashes, rates and deliveries: lists that are walked. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "store/store_impl.h"
 #include "store/store_memory_rows.h"
-
-struct memory_fault {
-	struct list link;
-	struct store_fault fault;
-	char *dedup_key;
-	bool published;
-	int64_t claimed_until_ms;
-};
 
 struct memory_crash {
 	struct list link;
@@ -31,65 +23,8 @@ struct memory_delivery {
 	struct list link;
 	struct store_delivery delivery;
 	char *dedup_key;
+	char *claimed_by;
 };
-
-/* -- faults -------------------------------------------------------------------------------------- */
-
-static bool add_fault(struct store_rows *rows, const struct store_fault *fault, const char *dedup_key,
-	struct error *err)
-{
-	struct memory_rows *memory = memory_rows_of(rows);
-	struct memory_fault *at;
-
-	(void)err;
-	list_each(at, &memory->faults, link) {
-		if (memory_same_text(at->dedup_key, dedup_key))
-			return true;
-	}
-	at = xnew(struct memory_fault);
-	at->fault = store_fault_copy(fault);
-	at->fault.id = ++memory->last_fault;
-	at->dedup_key = xstrdup(dedup_key);
-	list_append(&memory->faults, &at->link);
-	return true;
-}
-
-static bool claim_faults(struct store_rows *rows, size_t max, const struct store_owner *now,
-	const struct store_owner *until, struct store_call *call, struct error *err)
-{
-	struct memory_fault *at;
-
-	(void)err;
-	list_each(at, &memory_rows_of(rows)->faults, link) {
-		if (call->fault_count == max)
-			break;
-		if (at->published || at->claimed_until_ms > now->lease_until_ms)
-			continue;
-		at->claimed_until_ms = until->lease_until_ms;
-		store_call_add_fault(call, &at->fault);
-	}
-	return true;
-}
-
-static bool fault_published(struct store_rows *rows, int64_t id, struct error *err)
-{
-	struct memory_fault *at;
-
-	(void)err;
-	list_each(at, &memory_rows_of(rows)->faults, link) {
-		if (at->fault.id == id)
-			at->published = true;
-	}
-	return true;
-}
-
-static void fault_free(struct memory_fault *at)
-{
-	list_remove(&at->link);
-	store_fault_finish(&at->fault);
-	free(at->dedup_key);
-	free(at);
-}
 
 /* -- crashes and rates --------------------------------------------------------------------------- */
 
@@ -243,6 +178,34 @@ static bool due_deliveries(struct store_rows *rows, size_t max, int64_t now_ms, 
 	return true;
 }
 
+static bool claim_delivery(struct store_rows *rows, int64_t id, const char *owner, int64_t until_ms, struct error *err)
+{
+	struct memory_delivery *at;
+
+	(void)err;
+	list_each(at, &memory_rows_of(rows)->deliveries, link) {
+		if (at->delivery.id != id)
+			continue;
+		at->delivery.next_try_ms = until_ms;
+		xreplace(&at->claimed_by, owner);
+	}
+	return true;
+}
+
+static bool free_claims(struct store_rows *rows, const char *owner, int64_t now_ms, struct error *err)
+{
+	struct memory_delivery *at;
+
+	(void)err;
+	list_each(at, &memory_rows_of(rows)->deliveries, link) {
+		if (!memory_same_text(at->claimed_by, owner))
+			continue;
+		at->delivery.next_try_ms = now_ms;
+		xreplace(&at->claimed_by, NULL);
+	}
+	return true;
+}
+
 static bool write_delivery(struct store_rows *rows, const struct store_delivery *delivery, struct error *err)
 {
 	struct memory_delivery *at;
@@ -255,6 +218,7 @@ static bool write_delivery(struct store_rows *rows, const struct store_delivery 
 		at->delivery.next_try_ms = delivery->next_try_ms;
 		at->delivery.dead = delivery->dead;
 		xreplace((char **)&at->delivery.error, delivery->error);
+		xreplace(&at->claimed_by, NULL);
 	}
 	return true;
 }
@@ -289,22 +253,21 @@ static bool revive(struct store_rows *rows, int64_t id, int64_t now_ms, size_t *
 	return true;
 }
 
-static bool list_deliveries(struct store_rows *rows, const struct store_delivery_filter *filter,
-	struct store_delivery **deliveries, size_t *count, struct error *err)
+static bool list_deliveries(struct store_rows *rows, struct store_call *call, struct error *err)
 {
+	const struct store_delivery_filter *filter = &call->delivery_filter;
 	const struct memory_delivery *at;
 
 	(void)err;
 	list_each(at, &memory_rows_of(rows)->deliveries, link) {
 		const struct store_delivery *delivery = &at->delivery;
 
-		if (*count == filter->max)
+		if (call->claimed_count == filter->max)
 			break;
 		if (delivery->id <= filter->after_id || (filter->open_only && !is_open(delivery)) ||
 			(filter->job_id != NULL && !memory_same_text(delivery->job_id, filter->job_id)))
 			continue;
-		*deliveries = xreallocarray(*deliveries, *count + 1, sizeof(**deliveries));
-		(*deliveries)[(*count)++] = store_delivery_copy(delivery);
+		store_call_add_claimed(call, delivery);
 	}
 	return true;
 }
@@ -314,6 +277,7 @@ static void delivery_free(struct memory_delivery *at)
 	list_remove(&at->link);
 	store_delivery_finish(&at->delivery);
 	free(at->dedup_key);
+	free(at->claimed_by);
 	free(at);
 }
 
@@ -337,23 +301,14 @@ static bool forget_others(struct store_rows *rows, const struct store_others *ot
 {
 	struct memory_rows *memory = memory_rows_of(rows);
 	struct memory_delivery *delivery, *next_delivery;
-	struct memory_fault *at, *next;
 
 	(void)err;
 	*count = 0;
-	list_each_safe(at, next, &memory->faults, link) {
-		if (*count == max)
-			return true;
-		if (at->fault.at_ms >= (at->published ? others->older_than_ms : others->unpublished_older_than_ms))
-			continue;
-		fault_free(at);
-		(*count)++;
-	}
 	list_each_safe(delivery, next_delivery, &memory->deliveries, link) {
 		if (*count == max)
 			return true;
-		if (is_open(&delivery->delivery) || delivery->delivery.job_id != NULL ||
-			delivery->delivery.created_ms >= others->older_than_ms)
+		if (delivery->delivery.job_id != NULL || delivery->delivery.created_ms >=
+			(is_open(&delivery->delivery) ? others->open_older_than_ms : others->older_than_ms))
 			continue;
 		delivery_free(delivery);
 		(*count)++;
@@ -361,11 +316,18 @@ static bool forget_others(struct store_rows *rows, const struct store_others *ot
 	return true;
 }
 
+int64_t memory_count_deliveries(const struct memory_rows *memory, bool dead)
+{
+	const struct memory_delivery *at;
+	int64_t count = 0;
+
+	list_each(at, &memory->deliveries, link)
+		count += dead ? at->delivery.dead : is_open(&at->delivery) && !at->delivery.dead;
+	return count;
+}
+
 void memory_told_ops(struct store_rows_ops *ops)
 {
-	ops->add_fault = add_fault;
-	ops->claim_faults = claim_faults;
-	ops->fault_published = fault_published;
 	ops->add_crash = add_crash;
 	ops->count_crashes = count_crashes;
 	ops->forget_crashes = forget_crashes;
@@ -374,6 +336,8 @@ void memory_told_ops(struct store_rows_ops *ops)
 	ops->was_said = was_said;
 	ops->add_delivery = add_delivery;
 	ops->due_deliveries = due_deliveries;
+	ops->claim_delivery = claim_delivery;
+	ops->free_claims = free_claims;
 	ops->write_delivery = write_delivery;
 	ops->delivery_time = delivery_time;
 	ops->revive = revive;
@@ -386,10 +350,7 @@ void memory_told_finish(struct memory_rows *memory)
 	struct memory_delivery *delivery, *next_delivery;
 	struct memory_bucket *bucket, *next_bucket;
 	struct memory_crash *crash, *next_crash;
-	struct memory_fault *at, *next;
 
-	list_each_safe(at, next, &memory->faults, link)
-		fault_free(at);
 	list_each_safe(crash, next_crash, &memory->crashes, link)
 		crash_free(crash);
 	list_each_safe(bucket, next_bucket, &memory->buckets, link) {

@@ -180,15 +180,15 @@ static size_t waiting_for(struct memory_rows *memory, const char *key)
 	return count;
 }
 
-static struct store_lock describe(struct memory_rows *memory, const struct memory_lock *at)
+static void describe(struct memory_rows *memory, const struct memory_lock *at, struct store_call *call)
 {
 	const struct memory_job *holder = memory_job_by_id(memory, at->held.holder);
-
-	return (struct store_lock){
-		.key = xstrdup(at->key), .holder = xstrdup(at->held.holder),
-		.project = xstrdup(holder != NULL ? holder->row.job->project : NULL),
+	const struct store_lock lent = {
+		.key = at->key, .holder = at->held.holder, .project = holder != NULL ? holder->row.job->project : NULL,
 		.grant = at->held.grant, .since_ms = at->held.since_ms, .waiting = waiting_for(memory, at->key),
 	};
+
+	store_call_add_lock(call, &lent);
 }
 
 static const struct memory_lock *held_after(struct memory_rows *memory, const char *key)
@@ -202,17 +202,24 @@ static const struct memory_lock *held_after(struct memory_rows *memory, const ch
 	return best;
 }
 
-static bool held_locks(struct store_rows *rows, const char *after_key, size_t max, struct store_lock **locks,
-	size_t *count, struct error *err)
+int64_t memory_held_locks(const struct memory_rows *memory)
+{
+	const struct memory_lock *at;
+	int64_t held = 0;
+
+	list_each(at, &memory->locks, link)
+		held += at->held.holder != NULL;
+	return held;
+}
+
+static bool held_locks(struct store_rows *rows, struct store_call *call, struct error *err)
 {
 	struct memory_rows *memory = memory_rows_of(rows);
-	const struct memory_lock *at = held_after(memory, after_key);
+	const struct memory_lock *at = held_after(memory, call->name);
 
 	(void)err;
-	for (; at != NULL && *count < max; at = held_after(memory, at->key)) {
-		*locks = xreallocarray(*locks, *count + 1, sizeof(**locks));
-		(*locks)[(*count)++] = describe(memory, at);
-	}
+	for (; at != NULL && call->lock_count < call->max; at = held_after(memory, at->key))
+		describe(memory, at, call);
 	return true;
 }
 

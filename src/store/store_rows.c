@@ -22,6 +22,15 @@ void store_row_destroy(struct store_row *row)
 	free(row);
 }
 
+struct job *store_row_take_job(struct store_row *row)
+{
+	struct job *job = row->job;
+
+	row->job = NULL;
+	store_row_destroy(row);
+	return job;
+}
+
 void store_rows_destroy(struct store_row **rows, size_t count)
 {
 	for (size_t i = 0; i < count; i++)

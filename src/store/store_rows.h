@@ -57,10 +57,10 @@ struct store_bucket {
 	bool short_of;          /* somebody was given less than he wanted since the last change of per_s */
 };
 
-/* Faults and deliveries of no job that may be forgotten; steady clock. */
+/* Deliveries of no job that may be forgotten; steady clock. */
 struct store_others {
 	int64_t older_than_ms;
-	int64_t unpublished_older_than_ms;
+	int64_t open_older_than_ms;
 };
 
 /* Jobs that may be forgotten, from where on. */
@@ -72,6 +72,13 @@ struct store_pruned {
 struct store_owner {
 	char boot_id[40];       /* clock_boot_id() of the machine it runs on */
 	int64_t lease_until_ms; /* clock_boot_ms() of that boot */
+};
+
+/* How an attempt ended. */
+struct store_attempt_end {
+	const char *reason;     /* NULL: it only made way for the next step */
+	int exit_code;
+	int64_t at_ms;
 };
 
 struct store_rows;
@@ -101,9 +108,17 @@ struct store_rows_ops {
 	bool (*begin_attempt)(struct store_rows *rows, const struct store_row *row, struct error *err);
 	/* attempt.handle and started_ms */
 	bool (*start_attempt)(struct store_rows *rows, const struct store_row *row, struct error *err);
-	/* Ends the current attempt and drops its request.  reason may be NULL. */
-	bool (*end_attempt)(struct store_rows *rows, const struct store_row *row, const char *reason, int64_t at_ms,
+	/* Ends the current attempt and drops its request. */
+	bool (*end_attempt)(struct store_rows *rows, const struct store_row *row, const struct store_attempt_end *end,
 		struct error *err);
+
+	/* Add to the call: the jobs of call->filter, without body and request; the attempts of call->name. */
+	bool (*list)(struct store_rows *rows, struct store_call *call, struct error *err);
+	bool (*list_attempts)(struct store_rows *rows, struct store_call *call, struct error *err);
+	/* Of the states that have none nothing is written. */
+	bool (*count)(struct store_rows *rows, uint64_t counts[JOB_STATES], struct error *err);
+	/* All but its jobs. */
+	bool (*totals)(struct store_rows *rows, struct store_totals *totals, struct error *err);
 
 	/* -- who is next -- */
 	/* The first of a key at WAIT_LOCK, by rank, then seq. */
@@ -129,9 +144,8 @@ struct store_rows_ops {
 	/* held->holder is the caller's. */
 	bool (*read_lock)(struct store_rows *rows, const char *key, struct store_held *held, struct error *err);
 	bool (*write_lock)(struct store_rows *rows, const char *key, const struct store_held *held, struct error *err);
-	/* Held keys beyond after_key, in order; the texts are the caller's. */
-	bool (*held_locks)(struct store_rows *rows, const char *after_key, size_t max, struct store_lock **locks,
-		size_t *count, struct error *err);
+	/* Adds up to call->max held keys beyond call->name to the call, in order. */
+	bool (*held_locks)(struct store_rows *rows, struct store_call *call, struct error *err);
 
 	/* -- owners -- */
 	bool (*read_owner)(struct store_rows *rows, const char *id, bool *found, struct store_owner *owner,
@@ -149,16 +163,6 @@ struct store_rows_ops {
 	/* Up to max jobs of owner with news. */
 	bool (*with_news)(struct store_rows *rows, const char *owner, size_t max, struct store_row ***found,
 		size_t *count, struct error *err);
-
-	/* -- faults -- */
-	/* A dedup_key that is there already: success without effect. */
-	bool (*add_fault)(struct store_rows *rows, const struct store_fault *fault, const char *dedup_key,
-		struct error *err);
-	/* Adds up to max unpublished faults that nobody has claimed beyond now to the call, oldest first,
-	 * and claims them until then. */
-	bool (*claim_faults)(struct store_rows *rows, size_t max, const struct store_owner *now,
-		const struct store_owner *until, struct store_call *call, struct error *err);
-	bool (*fault_published)(struct store_rows *rows, int64_t id, struct error *err);
 
 	/* -- crashes -- */
 	/* A second one of the same key and owner is no other. */
@@ -180,15 +184,19 @@ struct store_rows_ops {
 	/* Adds up to max that are open, not dead and due to the call, the longest due first. */
 	bool (*due_deliveries)(struct store_rows *rows, size_t max, int64_t now_ms, struct store_call *call,
 		struct error *err);
-	/* tries, next_try_ms, error, dead; not there: success without effect. */
+	/* Puts its next try off until then, for owner. */
+	bool (*claim_delivery)(struct store_rows *rows, int64_t id, const char *owner, int64_t until_ms,
+		struct error *err);
+	/* Makes what owner has claimed due at now_ms. */
+	bool (*free_claims)(struct store_rows *rows, const char *owner, int64_t now_ms, struct error *err);
+	/* tries, next_try_ms, error, dead, and nobody's claim; not there: success without effect. */
 	bool (*write_delivery)(struct store_rows *rows, const struct store_delivery *delivery, struct error *err);
 	/* When the next one that is open and not dead is due; 0 for none. */
 	bool (*delivery_time)(struct store_rows *rows, int64_t *due_ms, struct error *err);
 	/* Makes a dead one, or with id 0 all, due at now_ms with no tries; count is how many. */
 	bool (*revive)(struct store_rows *rows, int64_t id, int64_t now_ms, size_t *count, struct error *err);
-	/* The texts are the caller's. */
-	bool (*list_deliveries)(struct store_rows *rows, const struct store_delivery_filter *filter,
-		struct store_delivery **deliveries, size_t *count, struct error *err);
+	/* Adds those of call->delivery_filter to the call. */
+	bool (*list_deliveries)(struct store_rows *rows, struct store_call *call, struct error *err);
 
 	/* -- what may be forgotten -- */
 	/* Up to max jobs that are final and settled, by their end, then seq, from where pruned says. */
@@ -196,7 +204,7 @@ struct store_rows_ops {
 		size_t *count, struct error *err);
 	/* With body, attempts and deliveries, if none of these is open. */
 	bool (*forget)(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err);
-	/* Up to max old faults, and old closed deliveries that are of no job. */
+	/* Up to max old deliveries that are of no job. */
 	bool (*forget_others)(struct store_rows *rows, const struct store_others *others, size_t max, size_t *count,
 		struct error *err);
 };
@@ -209,6 +217,8 @@ struct store_rows {
 struct store_row *store_row_create(struct job *take_job);
 /* NULL is allowed. */
 void store_row_destroy(struct store_row *row);
+/* Its job; the row is gone. */
+struct job *store_row_take_job(struct store_row *row);
 void store_rows_destroy(struct store_row **rows, size_t count);
 /* Unfinished, or its message is still to be settled: somebody has to own it. */
 bool store_row_is_live(const struct store_row *row);

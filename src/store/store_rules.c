@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_rules.c - see store_rules.h.  Here: a job's own moves, its end, its message, faults and crashes. */
+/* store_rules.c - see store_rules.h.  Here: a job's own moves, its end, its message, and crashes. */
 #include "store/store_rules.h"
 
 #include <string.h>
@@ -56,6 +56,18 @@ static void take_attempt(struct job *job, const struct job_attempt *attempt)
 	xreplace(&job->attempt.handle, attempt->handle);
 }
 
+static bool end_attempt(struct store_rules *rules, const struct store_row *row, const char *reason, int exit_code,
+	struct error *err)
+{
+	const struct store_attempt_end end = { .reason = reason, .exit_code = exit_code, .at_ms = rules->now_ms };
+	enum job_state state = row->job->state;
+
+	/* Of a queued job the last one has ended, and how is known. */
+	if (state != JOB_LAUNCHING && state != JOB_RUNNING && state != JOB_CANCELLING)
+		return true;
+	return rules->rows->ops->end_attempt(rules->rows, row, &end, err);
+}
+
 static bool intend(struct store_rules *rules, struct store_row *row, const struct job *given, struct error *err)
 {
 	struct store_rows *rows = rules->rows;
@@ -64,7 +76,7 @@ static bool intend(struct store_rules *rules, struct store_row *row, const struc
 
 	if (!may_move(rules, job, JOB_LAUNCHING))
 		return true;
-	if (job->attempt.number > 0 && next_step && !rows->ops->end_attempt(rows, row, NULL, rules->now_ms, err))
+	if (next_step && !end_attempt(rules, row, NULL, JOB_NO_EXIT_CODE, err))
 		return false;
 	job->state = JOB_LAUNCHING;
 	row->news &= ~(unsigned)NEWS_READY;
@@ -104,7 +116,7 @@ static bool retry(struct store_rules *rules, struct store_row *row, const struct
 	}
 	if (!may_move(rules, job, JOB_QUEUED))
 		return true;
-	if (job->attempt.number > 0 && !rows->ops->end_attempt(rows, row, given->reason, rules->now_ms, err))
+	if (!end_attempt(rules, row, given->reason, given->exit_code, err))
 		return false;
 	job->state = JOB_QUEUED;
 	job->not_before_ms = given->not_before_ms;
@@ -139,8 +151,8 @@ static bool finish(struct store_rules *rules, struct store_row *row, struct erro
 			job_state_name(job->state), job_state_name(result->state));
 		return true;
 	}
-	if (job->attempt.number > 0 && !rows->ops->end_attempt(rows, row,
-		result->reason[0] != '\0' ? result->reason : job_state_name(result->state), rules->now_ms, err))
+	if (!end_attempt(rules, row,
+		result->reason[0] != '\0' ? result->reason : job_state_name(result->state), result->exit_code, err))
 		return false;
 	job->state = result->state;
 	job->exit_code = result->exit_code;
@@ -210,26 +222,6 @@ static bool note_messages(struct store_rules *rules, struct error *err)
 	return true;
 }
 
-static bool claim_faults(struct store_rules *rules, struct error *err)
-{
-	struct store_owner now = { .lease_until_ms = clock_boot_ms() };
-	struct store_owner until;
-
-	memcpy(now.boot_id, clock_boot_id(), strlen(clock_boot_id()) + 1);
-	until = now;
-	until.lease_until_ms += STORE_CLAIM_MS;
-	return rules->rows->ops->claim_faults(rules->rows, rules->call->max, &now, &until, rules->call, err);
-}
-
-static bool faults_published(struct store_rules *rules, struct error *err)
-{
-	for (size_t i = 0; i < rules->call->id_count; i++) {
-		if (!rules->rows->ops->fault_published(rules->rows, rules->call->ids[i], err))
-			return false;
-	}
-	return true;
-}
-
 /* Older ones are forgotten here, as the table is nearly always empty and nobody else comes by. */
 static bool note_crash(struct store_rules *rules, struct error *err)
 {
@@ -261,15 +253,13 @@ bool store_rules_run(struct store *store, struct store_rows *rows, struct store_
 	case CALL_NOTE_DELIVERIES: return rules_note_deliveries(&rules, err);
 	case CALL_REPLAY: return rules_replay(&rules, err);
 	case CALL_PRUNE: return rules_prune(&rules, err);
-	case CALL_ADD_FAULT: return rows->ops->add_fault(rows, &call->fault, call->dedup_key, err);
-	case CALL_CLAIM_FAULTS: return claim_faults(&rules, err);
-	case CALL_FAULTS_PUBLISHED: return faults_published(&rules, err);
+	case CALL_IMPORT: return rules_import(&rules, err);
 	case CALL_INTEND:
 	case CALL_STARTED:
 	case CALL_RETRY:
 	case CALL_NOTE_WAIT:
 	case CALL_FINISH: return write_about(&rules, err);
-	case CALLS: break;
+	default: break;
 	}
 	panic("store: no such call %d", (int)call->kind);
 }

@@ -10,7 +10,7 @@
 #include "store/store_rows.h"
 
 enum {
-	STORE_CLAIM_MS = 60000,         /* how long a claimed fault or delivery is left to its claimer */
+	STORE_CLAIM_MS = 60000,         /* how long a claimed delivery is left to its claimer */
 	STORE_RANK_PER_PRIORITY = 1000, /* so many earlier jobs are overtaken by one point of priority, at most */
 	STORE_CRASHES_KEPT_MS = 7 * 86400 * 1000,
 	LIMIT_SWEEP_JOBS = 1000,        /* a sweep that finds more asks to be repeated at once */
@@ -26,6 +26,10 @@ struct store_rules {
 /* Carries out a call inside the adapter's transaction and fills its outs and its err.  A call that is
  * refused (call->err) has changed nothing.  False: the rows failed, and the whole batch with them. */
 bool store_rules_run(struct store *store, struct store_rows *rows, struct store_call *call, struct error *err);
+
+/* Carries out a call that only reads, as of one moment; what it needs of a transaction is the adapter's.
+ * False: the rows failed, and the outs are to be forgotten. */
+bool store_rules_read(struct store_rows *rows, struct store_call *call, struct error *err);
 
 /* -- between the files of the rules -------------------------------------------------------------- */
 
@@ -66,6 +70,9 @@ bool rules_claim_deliveries(struct store_rules *rules, struct error *err);
 bool rules_note_deliveries(struct store_rules *rules, struct error *err);
 bool rules_replay(struct store_rules *rules, struct error *err);
 bool rules_prune(struct store_rules *rules, struct error *err);
+
+/* store_rules_import.c */
+bool rules_import(struct store_rules *rules, struct error *err);
 
 /* store_rules_why.c; reads only.  *why stays NULL when there is no such job. */
 bool rules_why(struct store_rows *rows, const char *id, struct store_why **why, struct error *err);

@@ -14,6 +14,8 @@ static bool say_one(struct store_rules *rules, const struct store_delivery *give
 		delivery.created_ms = rules->now_ms;
 	if (delivery.next_try_ms == 0)
 		delivery.next_try_ms = rules->now_ms;
+	else if (delivery.next_try_ms < 0)
+		delivery.next_try_ms = 0;
 	return rules->rows->ops->add_delivery(rules->rows, &delivery, rules->call->dedup_key, err);
 }
 
@@ -38,7 +40,7 @@ bool rules_say(struct store_rules *rules, struct error *err)
 	return true;
 }
 
-/* The claim is a next try that is put off: a claimer that dies has tried in vain. */
+/* The claim is a next try that is put off: a claimer that is never heard of again has tried in vain. */
 bool rules_claim_deliveries(struct store_rules *rules, struct error *err)
 {
 	const struct store_rows_ops *ops = rules->rows->ops;
@@ -47,10 +49,8 @@ bool rules_claim_deliveries(struct store_rules *rules, struct error *err)
 	if (!ops->due_deliveries(rules->rows, call->max, rules->now_ms, call, err))
 		return false;
 	for (size_t i = 0; i < call->claimed_count; i++) {
-		struct store_delivery claimed = call->claimed[i];
-
-		claimed.next_try_ms = rules->now_ms + STORE_CLAIM_MS;
-		if (!ops->write_delivery(rules->rows, &claimed, err))
+		if (!ops->claim_delivery(rules->rows, call->claimed[i].id, rules->store->owner,
+			rules->now_ms + STORE_CLAIM_MS, err))
 			return false;
 	}
 	return ops->delivery_time(rules->rows, &call->next_due_ms, err);
@@ -113,10 +113,9 @@ static bool prune_jobs(struct store_rules *rules, struct error *err)
 bool rules_prune(struct store_rules *rules, struct error *err)
 {
 	struct store_call *call = rules->call;
-	/* Where no sink for errors is configured nobody ever publishes them. */
 	const struct store_others others = {
 		.older_than_ms = call->older_than_ms,
-		.unpublished_older_than_ms = call->older_than_ms - (rules->now_ms - call->older_than_ms),
+		.open_older_than_ms = call->older_than_ms - (rules->now_ms - call->older_than_ms),
 	};
 	size_t count = 0;
 

@@ -63,6 +63,14 @@ bool rules_owner_is_dead(struct store_rules *rules, const char *id, bool *dead, 
 	return true;
 }
 
+static bool give_up(struct store_rules *rules, const char *owner, size_t *jobs, struct error *err)
+{
+	const struct store_rows_ops *ops = rules->rows->ops;
+
+	return ops->release(rules->rows, owner, jobs, err) && ops->free_claims(rules->rows, owner, rules->now_ms, err) &&
+		ops->remove_owner(rules->rows, owner, err);
+}
+
 bool rules_reap(struct store_rules *rules, struct error *err)
 {
 	struct store_rows *rows = rules->rows;
@@ -77,7 +85,7 @@ bool rules_reap(struct store_rules *rules, struct error *err)
 			return false;
 		if (dead == NULL)
 			return true;
-		ok = rows->ops->release(rows, dead, &count, err) && rows->ops->remove_owner(rows, dead, err);
+		ok = give_up(rules, dead, &count, err);
 		free(dead);
 		if (!ok)
 			return false;
@@ -118,11 +126,7 @@ bool rules_adopt(struct store_rules *rules, struct error *err)
 
 bool rules_disown(struct store_rules *rules, struct error *err)
 {
-	struct store_call *call = rules->call;
-	struct store_rows *rows = rules->rows;
-
-	return rows->ops->release(rows, call->owner, &call->went, err) &&
-		rows->ops->remove_owner(rows, call->owner, err);
+	return give_up(rules, rules->call->owner, &rules->call->went, err);
 }
 
 bool rules_sweep(struct store_rules *rules, struct error *err)

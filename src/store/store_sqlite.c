@@ -48,143 +48,25 @@ void store_sqlite_error(struct store_sqlite *sqlite, struct error *err, const ch
 	error_set_code(err, sqlite3_errstr(code));
 }
 
-/* -- reading ------------------------------------------------------------------------------------- */
-
 static struct store_sqlite *sqlite_of(struct store *store)
 {
 	return container_of(store, struct store_sqlite, store);
-}
-
-static struct job *take_job(struct store_row *row)
-{
-	struct job *job = row->job;
-
-	row->job = NULL;
-	store_row_destroy(row);
-	return job;
-}
-
-static struct job *sqlite_find(struct store *store, const char *id, struct error *err)
-{
-	struct store_sqlite *sqlite = sqlite_of(store);
-	struct store_row *row = NULL;
-
-	if (!sqlite->rows.ops->find(&sqlite->rows, id, &row, err) || row == NULL)
-		return NULL;
-	if (!sqlite->rows.ops->read_whole(&sqlite->rows, row, err)) {
-		store_row_destroy(row);
-		return NULL;
-	}
-	return take_job(row);
-}
-
-static bool sqlite_list(struct store *store, const struct store_filter *filter, struct job ***jobs, size_t *count,
-	struct error *err)
-{
-	struct store_sqlite *sqlite = sqlite_of(store);
-	enum sql which = filter->project != NULL ? SQL_LIST_PROJECT : filter->state >= 0 ? SQL_LIST_STATE : SQL_LIST;
-	sqlite3_stmt *at = sql_query(sqlite, which, err,
-		SQL_INTEGER(filter->before_seq > 0 ? filter->before_seq : INT64_MAX), SQL_TEXT(filter->project),
-		SQL_TEXT(filter->deployer),
-		SQL_TEXT(filter->state >= 0 ? job_state_name((enum job_state)filter->state) : NULL),
-		SQL_INTEGER((int64_t)filter->max));
-	struct store_row **rows = NULL;
-	bool ok;
-
-	*jobs = NULL;
-	*count = 0;
-	ok = store_sqlite_all_rows(sqlite, at, &rows, count, err);
-	for (size_t i = 0; ok && i < *count; i++)
-		ok = sqlite->rows.ops->read_whole(&sqlite->rows, rows[i], err);
-	if (!ok) {
-		store_rows_destroy(rows, *count);
-		*count = 0;
-		return false;
-	}
-	if (*count > 0)
-		*jobs = xcalloc(*count, sizeof(**jobs));
-	for (size_t i = 0; i < *count; i++)
-		(*jobs)[i] = take_job(rows[i]);
-	free(rows);
-	return true;
-}
-
-static bool sqlite_count(struct store *store, uint64_t counts[JOB_STATES], struct error *err)
-{
-	struct store_sqlite *sqlite = sqlite_of(store);
-	sqlite3_stmt *at = sql_query_values(sqlite, SQL_COUNT, err, NULL, 0);
-	bool failed;
-
-	memset(counts, 0, JOB_STATES * sizeof(*counts));
-	if (at == NULL)
-		return false;
-	while (sql_step(sqlite, at, &failed, err)) {
-		enum job_state state;
-
-		if (job_state_parse((const char *)sqlite3_column_text(at, 0), &state))
-			counts[state] = (uint64_t)sqlite3_column_int64(at, 1);
-	}
-	sql_done(at);
-	return !failed;
-}
-
-static bool sqlite_crashes(struct store *store, const char *key, unsigned *count, struct error *err)
-{
-	struct store_sqlite *sqlite = sqlite_of(store);
-
-	return sqlite->rows.ops->count_crashes(&sqlite->rows, key, count, err);
-}
-
-static bool sqlite_locks(struct store *store, const char *after_key, size_t max, struct store_lock **locks,
-	size_t *count, struct error *err)
-{
-	struct store_sqlite *sqlite = sqlite_of(store);
-
-	if (sqlite->rows.ops->held_locks(&sqlite->rows, after_key, max, locks, count, err))
-		return true;
-	store_locks_free(*locks, *count);
-	*locks = NULL;
-	*count = 0;
-	return false;
-}
-
-/* In one transaction, so that what it says was true at one moment. */
-static struct store_why *sqlite_why(struct store *store, const char *id, struct error *err)
-{
-	struct store_sqlite *sqlite = sqlite_of(store);
-	struct store_why *why = NULL;
-
-	if (!sql_run_values(sqlite, SQL_BEGIN_READ, err, NULL, 0))
-		return NULL;
-	rules_why(&sqlite->rows, id, &why, err);
-	sql_run_values(sqlite, SQL_COMMIT, NULL, NULL, 0);
-	return why;
-}
-
-static bool sqlite_deliveries(struct store *store, const struct store_delivery_filter *filter,
-	struct store_delivery **deliveries, size_t *count, struct error *err)
-{
-	struct store_sqlite *sqlite = sqlite_of(store);
-
-	if (sqlite->rows.ops->list_deliveries(&sqlite->rows, filter, deliveries, count, err))
-		return true;
-	store_deliveries_free(*deliveries, *count);
-	*deliveries = NULL;
-	*count = 0;
-	return false;
 }
 
 /* -- opening and closing ------------------------------------------------------------------------- */
 
 static void sqlite_submit(struct store *store, struct store_call *call)
 {
-	store_batch_add(&sqlite_of(store)->batch, call);
+	struct store_sqlite *sqlite = sqlite_of(store);
+
+	store_batch_add(store_call_reads(call) ? &sqlite->reads : &sqlite->batch, call);
 }
 
 static void sqlite_close(struct store *store)
 {
 	struct store_sqlite *sqlite = sqlite_of(store);
 
+	store_batch_finish(&sqlite->reads);
 	store_sqlite_commit_finish(sqlite);
 	sql_finish(sqlite);
 	sqlite3_close(sqlite->db);
@@ -196,13 +78,6 @@ static void sqlite_close(struct store *store)
 static const struct store_ops ops = {
 	.close = sqlite_close,
 	.submit = sqlite_submit,
-	.find = sqlite_find,
-	.list = sqlite_list,
-	.count = sqlite_count,
-	.crashes = sqlite_crashes,
-	.locks = sqlite_locks,
-	.why = sqlite_why,
-	.deliveries = sqlite_deliveries,
 };
 
 static const struct store_rows_ops *rows_ops(void)
@@ -211,9 +86,10 @@ static const struct store_rows_ops *rows_ops(void)
 
 	store_sqlite_rows_ops(&made);
 	store_sqlite_turn_ops(&made);
-	store_sqlite_fault_ops(&made);
+	store_sqlite_crash_ops(&made);
 	store_sqlite_bucket_ops(&made);
 	store_sqlite_outbox_ops(&made);
+	store_sqlite_read_ops(&made);
 	return &made;
 }
 
@@ -283,7 +159,7 @@ static bool open_database(struct store_sqlite *sqlite, const struct store_option
 	sqlite3_busy_timeout(sqlite->db, OPEN_BUSY_MS);
 	ok = set_up(sqlite, migrate, err) && store_sqlite_check_schema(sqlite, migrate, options->check, err) &&
 		store_sqlite_take_clock(sqlite, options->read_only, err);
-	sqlite3_busy_timeout(sqlite->db, options->loop == NULL ? OPEN_BUSY_MS : 0);
+	sqlite3_busy_timeout(sqlite->db, 0);
 	return ok;
 }
 
@@ -300,6 +176,7 @@ struct store *store_sqlite_open(const char *rest, const struct store_options *op
 	store_init(&sqlite->store, &ops, options, "store");
 	sqlite->rows.ops = rows_ops();
 	sqlite->path = xstrdup(rest + 2);
+	store_sqlite_read_init(sqlite);
 	store_sqlite_commit_init(sqlite);
 	if (open_database(sqlite, options, err)) {
 		store_sqlite_commit_watch(sqlite);

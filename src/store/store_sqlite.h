@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_sqlite.h - between the files of the SQLite store.
  *
- *      store_sqlite.c          opening, reading, closing
+ *      store_sqlite.c          opening, closing
  *      store_sqlite_schema.c   version, migrating, integrity
  *      store_sqlite_versions.c the schema, version by version
  *      store_sqlite_clock.c    what time it is
+ *      store_sqlite_read.c     what only reads
  *      store_sqlite_commit.c   one commit a turn, busy, checkpoints
  *      store_sqlite_sql.c      every statement, prepared once
  *      store_sqlite_rows.c     row <-> struct job
  *      store_sqlite_turn.c     who is next, locks, owners
- *      store_sqlite_fault.c    faults and crashes
+ *      store_sqlite_crash.c    crashes of workers
  *      store_sqlite_bucket.c   rates
  *      store_sqlite_outbox.c   deliveries */
 #ifndef STORE_STORE_SQLITE_H
@@ -26,13 +27,14 @@
 struct store_sqlite {
 	struct store store;
 	struct store_rows rows;
-	struct store_batch batch;
+	struct store_batch batch, reads;
 	char *path;
 	sqlite3 *db;
 	sqlite3_stmt *prepared[SQL_STATEMENTS]; /* NULL until first used */
 	ev_timer checkpoint;            /* active when the log is long enough to be copied */
 	double forced_s;                /* monotonic, of the last try to have the whole log copied */
 	double busy_since_s;            /* monotonic; 0: the last try found the lock free */
+	double read_busy_since_s;       /* likewise, of reading */
 	unsigned busy_tries;
 	int failure;                    /* SQLite's primary code of the last failure */
 	bool apart;                     /* one of the waiting calls fails, and is to fail alone */
@@ -62,6 +64,9 @@ bool store_sqlite_check_schema(struct store_sqlite *sqlite, bool migrate, bool c
 /* Makes the steady clock of this process the store's. */
 bool store_sqlite_take_clock(struct store_sqlite *sqlite, bool read_only, struct error *err);
 
+/* -- store_sqlite_read.c -- */
+void store_sqlite_read_init(struct store_sqlite *sqlite);
+
 /* -- store_sqlite_commit.c -- */
 void store_sqlite_commit_init(struct store_sqlite *sqlite);
 /* Once the database is open: watches the length of its log. */
@@ -83,8 +88,9 @@ bool store_sqlite_one_integer(struct store_sqlite *sqlite, sqlite3_stmt *stateme
 	struct error *err);
 void store_sqlite_rows_ops(struct store_rows_ops *ops);
 void store_sqlite_turn_ops(struct store_rows_ops *ops);
-void store_sqlite_fault_ops(struct store_rows_ops *ops);
+void store_sqlite_crash_ops(struct store_rows_ops *ops);
 void store_sqlite_bucket_ops(struct store_rows_ops *ops);
 void store_sqlite_outbox_ops(struct store_rows_ops *ops);
+void store_sqlite_read_ops(struct store_rows_ops *ops);
 
 #endif

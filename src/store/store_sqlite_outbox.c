@@ -44,11 +44,8 @@ static struct store_delivery read_delivery(sqlite3_stmt *at)
 	};
 }
 
-static bool due_deliveries(struct store_rows *rows, size_t max, int64_t now_ms, struct store_call *call,
-	struct error *err)
+static bool add_deliveries(struct store_sqlite *sqlite, sqlite3_stmt *at, struct store_call *call, struct error *err)
 {
-	struct store_sqlite *sqlite = store_sqlite_of(rows);
-	sqlite3_stmt *at = sql_query(sqlite, SQL_DUE_DELIVERIES, err, SQL_INTEGER(now_ms), SQL_INTEGER((int64_t)max));
 	bool failed;
 
 	if (at == NULL)
@@ -60,6 +57,26 @@ static bool due_deliveries(struct store_rows *rows, size_t max, int64_t now_ms, 
 	}
 	sql_done(at);
 	return !failed;
+}
+
+static bool due_deliveries(struct store_rows *rows, size_t max, int64_t now_ms, struct store_call *call,
+	struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+
+	return add_deliveries(sqlite, sql_query(sqlite, SQL_DUE_DELIVERIES, err, SQL_INTEGER(now_ms),
+		SQL_INTEGER((int64_t)max)), call, err);
+}
+
+static bool claim_delivery(struct store_rows *rows, int64_t id, const char *owner, int64_t until_ms, struct error *err)
+{
+	return sql_run(store_sqlite_of(rows), SQL_CLAIM_DELIVERY, err, SQL_INTEGER(id), SQL_TEXT(owner),
+		SQL_INTEGER(until_ms));
+}
+
+static bool free_claims(struct store_rows *rows, const char *owner, int64_t now_ms, struct error *err)
+{
+	return sql_run(store_sqlite_of(rows), SQL_FREE_CLAIMS, err, SQL_TEXT(owner), SQL_INTEGER(now_ms));
 }
 
 static bool write_delivery(struct store_rows *rows, const struct store_delivery *delivery, struct error *err)
@@ -86,9 +103,9 @@ static bool revive(struct store_rows *rows, int64_t id, int64_t now_ms, size_t *
 	return ok;
 }
 
-static bool list_deliveries(struct store_rows *rows, const struct store_delivery_filter *filter,
-	struct store_delivery **deliveries, size_t *count, struct error *err)
+static bool list_deliveries(struct store_rows *rows, struct store_call *call, struct error *err)
 {
+	const struct store_delivery_filter *filter = &call->delivery_filter;
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
 	const struct sql_value values[] = {
 		SQL_INTEGER(filter->after_id), SQL_INTEGER((int64_t)filter->max), SQL_TEXT(filter->job_id),
@@ -97,18 +114,8 @@ static bool list_deliveries(struct store_rows *rows, const struct store_delivery
 	enum sql which = filter->job_id != NULL ? SQL_JOB_DELIVERIES :
 		filter->open_only ? SQL_OPEN_DELIVERIES : SQL_DELIVERIES;
 	sqlite3_stmt *at = sql_query_values(sqlite, which, err, values, filter->job_id != NULL ? 4 : 2);
-	bool failed;
 
-	if (at == NULL)
-		return false;
-	while (sql_step(sqlite, at, &failed, err)) {
-		const struct store_delivery lent = read_delivery(at);
-
-		*deliveries = xreallocarray(*deliveries, *count + 1, sizeof(**deliveries));
-		(*deliveries)[(*count)++] = store_delivery_copy(&lent);
-	}
-	sql_done(at);
-	return !failed;
+	return add_deliveries(sqlite, at, call, err);
 }
 
 static bool forget_others(struct store_rows *rows, const struct store_others *others, size_t max, size_t *count,
@@ -116,14 +123,10 @@ static bool forget_others(struct store_rows *rows, const struct store_others *ot
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
 
-	if (!sql_run(sqlite, SQL_FORGET_FAULTS, err, SQL_INTEGER(others->older_than_ms),
-		SQL_INTEGER(others->unpublished_older_than_ms), SQL_INTEGER((int64_t)max)))
+	if (!sql_run(sqlite, SQL_FORGET_JOBLESS, err, SQL_INTEGER(others->older_than_ms),
+		SQL_INTEGER(others->open_older_than_ms), SQL_INTEGER((int64_t)max)))
 		return false;
 	*count = (size_t)sqlite3_changes(sqlite->db);
-	if (!sql_run(sqlite, SQL_FORGET_JOBLESS, err, SQL_INTEGER(others->older_than_ms),
-		SQL_INTEGER((int64_t)(max - *count))))
-		return false;
-	*count += (size_t)sqlite3_changes(sqlite->db);
 	return true;
 }
 
@@ -132,6 +135,8 @@ void store_sqlite_outbox_ops(struct store_rows_ops *ops)
 	ops->was_said = was_said;
 	ops->add_delivery = add_delivery;
 	ops->due_deliveries = due_deliveries;
+	ops->claim_delivery = claim_delivery;
+	ops->free_claims = free_claims;
 	ops->write_delivery = write_delivery;
 	ops->delivery_time = delivery_time;
 	ops->revive = revive;

@@ -259,13 +259,14 @@ static bool start_attempt(struct store_rows *rows, const struct store_row *row, 
 		SQL_INTEGER(attempt->started_ms));
 }
 
-static bool end_attempt(struct store_rows *rows, const struct store_row *row, const char *reason, int64_t at_ms,
+static bool end_attempt(struct store_rows *rows, const struct store_row *row, const struct store_attempt_end *end,
 	struct error *err)
 {
 	const struct job_attempt *attempt = &row->job->attempt;
 
 	return sql_run(store_sqlite_of(rows), SQL_END_ATTEMPT, err, SQL_INTEGER(row->job->seq),
-		SQL_INTEGER(attempt->number), SQL_INTEGER(attempt->step), SQL_TEXT(reason), SQL_INTEGER(at_ms));
+		SQL_INTEGER(attempt->number), SQL_INTEGER(attempt->step), SQL_TEXT(end->reason), SQL_INTEGER(end->at_ms),
+		SQL_INTEGER(end->exit_code));
 }
 
 /* -- what may be forgotten ----------------------------------------------------------------------- */

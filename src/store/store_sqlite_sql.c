@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_sqlite_sql.c - see store_sqlite_sql.h.
  *
- * The conditions on wait, live, news and published are written as literals since the planner uses a
+ * The conditions on wait, live and news are written as literals since the planner uses a
  * partial index only where it can see its condition. */
 #include "store/store_sqlite_sql.h"
 
@@ -62,10 +62,13 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_BEGIN_ATTEMPT] = "INSERT INTO attempts (job, number, step, token, request, handle, intended_ms, started_ms,"
 		" timeout_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (job, number, step) DO UPDATE SET"
 		" token = ?4, request = ?5, handle = ?6, intended_ms = ?7, started_ms = ?8, timeout_ms = ?9, ended_ms = 0,"
-		" end_reason = NULL",
+		" end_reason = NULL, exit_code = -1",
 	[SQL_START_ATTEMPT] = "UPDATE attempts SET handle = ?4, started_ms = ?5 WHERE job = ?1 AND number = ?2 AND step = ?3",
-	[SQL_END_ATTEMPT] = "UPDATE attempts SET request = NULL, end_reason = ?4, ended_ms = ?5"
+	[SQL_END_ATTEMPT] = "UPDATE attempts SET request = NULL, end_reason = ?4, ended_ms = ?5, exit_code = ?6"
 		" WHERE job = ?1 AND number = ?2 AND step = ?3",
+
+	[SQL_ATTEMPTS] = "SELECT number, step, handle, intended_ms, started_ms, ended_ms, exit_code, end_reason"
+		" FROM attempts WHERE job = (SELECT seq FROM jobs WHERE id = ?1) ORDER BY number, step",
 
 	[SQL_NEXT_WAITER] = ROW "WHERE j.lock_key = ?1 AND j.wait = 3 ORDER BY j.rank, j.seq LIMIT 1",
 	[SQL_GROUP_HEAD] = ROW "WHERE j.queue = ?1 AND j.message_group = ?2 AND j.open = 1 ORDER BY j.seq LIMIT 1",
@@ -94,13 +97,6 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_UNOWNED] = ROW "WHERE j.owner IS NULL AND j.live = 1 ORDER BY j.seq LIMIT ?1",
 	[SQL_WITH_NEWS] = ROW "WHERE j.owner = ?1 AND j.news > 0 ORDER BY j.seq LIMIT ?2",
 
-	[SQL_ADD_FAULT] = "INSERT INTO faults (at_ms, kind, job_id, project, queue, text, body, dedup_key)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (dedup_key) DO NOTHING",
-	[SQL_UNPUBLISHED_FAULTS] = "SELECT id, at_ms, kind, job_id, project, queue, text, body FROM faults"
-		" WHERE published = 0 AND (claim_boot_id <> ?1 OR claimed_until_ms <= ?2) ORDER BY id LIMIT ?3",
-	[SQL_CLAIM_FAULT] = "UPDATE faults SET claim_boot_id = ?2, claimed_until_ms = ?3 WHERE id = ?1",
-	[SQL_FAULT_PUBLISHED] = "UPDATE faults SET published = 1 WHERE id = ?1",
-
 	[SQL_ADD_CRASH] = "INSERT INTO crashes (key, owner, at_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
 	[SQL_COUNT_CRASHES] = "SELECT count(*) FROM crashes WHERE key = ?1",
 	[SQL_FORGET_CRASHES_OF] = "DELETE FROM crashes WHERE key = ?1",
@@ -117,8 +113,10 @@ static const char *const texts[SQL_STATEMENTS] = {
 		" dedup_key, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
 	[SQL_DUE_DELIVERIES] = DELIVERY "WHERE open = 1 AND dead = 0 AND next_try_ms <= ?1 ORDER BY next_try_ms, id"
 		" LIMIT ?2",
-	[SQL_WRITE_DELIVERY] = "UPDATE outbox SET next_try_ms = ?2, tries = ?3, open = ?4, dead = ?5, error = ?6"
-		" WHERE id = ?1",
+	[SQL_CLAIM_DELIVERY] = "UPDATE outbox SET claimed_by = ?2, next_try_ms = ?3 WHERE id = ?1",
+	[SQL_FREE_CLAIMS] = "UPDATE outbox SET claimed_by = NULL, next_try_ms = ?2 WHERE claimed_by = ?1",
+	[SQL_WRITE_DELIVERY] = "UPDATE outbox SET next_try_ms = ?2, tries = ?3, open = ?4, dead = ?5, error = ?6,"
+		" claimed_by = NULL WHERE id = ?1",
 	[SQL_DELIVERY_TIME] = "SELECT min(next_try_ms) FROM outbox WHERE open = 1 AND dead = 0",
 	[SQL_REVIVE_ONE] = "UPDATE outbox SET dead = 0, tries = 0, next_try_ms = ?2 WHERE id = ?1 AND dead = 1",
 	[SQL_REVIVE_ALL] = "UPDATE outbox SET dead = 0, tries = 0, next_try_ms = ?1 WHERE dead = 1",
@@ -133,12 +131,17 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_FORGET_BODY] = "DELETE FROM bodies WHERE job = ?1",
 	[SQL_FORGET_ATTEMPTS] = "DELETE FROM attempts WHERE job = ?1",
 	[SQL_FORGET_DELIVERIES] = "DELETE FROM outbox WHERE job_id = ?1",
-	[SQL_FORGET_FAULTS] = "DELETE FROM faults WHERE id IN (SELECT id FROM faults WHERE at_ms < ?1"
-		" AND (published = 1 OR at_ms < ?2) ORDER BY at_ms LIMIT ?3)",
 	[SQL_FORGET_JOBLESS] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE job_id IS NULL"
-		" AND created_ms < ?1 AND +open = 0 ORDER BY created_ms LIMIT ?2)",
+		" AND created_ms < ?1 AND (+open = 0 OR created_ms < ?2) ORDER BY created_ms LIMIT ?3)",
 
 	[SQL_COUNT] = "SELECT state, jobs FROM counts",
+	/* An index each, of no more entries than are counted. */
+	[SQL_TOTALS] = "SELECT (SELECT count(*) FROM locks WHERE holder IS NOT NULL AND key > ''),"
+		" (SELECT count(*) FROM jobs WHERE wait = 3 AND lock_key > ''),"
+		" (SELECT count(*) FROM outbox WHERE open = 1 AND dead = 0 AND next_try_ms >= 0),"
+		" (SELECT count(*) FROM outbox WHERE dead = 1),"
+		" (SELECT accepted_ms FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1),"
+		" (SELECT accepted_ms FROM jobs WHERE state = 'waiting' ORDER BY seq LIMIT 1)",
 	[SQL_LIST] = ROW "WHERE j.seq < ?1 AND (?2 IS NULL OR j.project = ?2) AND (?3 IS NULL OR j.deployer = ?3)"
 		" AND (?4 IS NULL OR j.state = ?4) ORDER BY j.seq DESC LIMIT ?5",
 	[SQL_LIST_PROJECT] = ROW "WHERE j.seq < ?1 AND j.project = ?2 AND (?3 IS NULL OR j.deployer = ?3)"

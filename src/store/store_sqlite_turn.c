@@ -92,22 +92,22 @@ static bool write_lock(struct store_rows *rows, const char *key, const struct st
 		SQL_INTEGER(held->grant), SQL_INTEGER(held->since_ms));
 }
 
-static bool held_locks(struct store_rows *rows, const char *after_key, size_t max, struct store_lock **locks,
-	size_t *count, struct error *err)
+static bool held_locks(struct store_rows *rows, struct store_call *call, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
-	sqlite3_stmt *at = sql_query(sqlite, SQL_HELD_LOCKS, err, SQL_TEXT(after_key), SQL_INTEGER((int64_t)max));
+	sqlite3_stmt *at = sql_query(sqlite, SQL_HELD_LOCKS, err, SQL_TEXT(call->name), SQL_INTEGER((int64_t)call->max));
 	bool failed;
 
 	if (at == NULL)
 		return false;
 	while (sql_step(sqlite, at, &failed, err)) {
-		*locks = xreallocarray(*locks, *count + 1, sizeof(**locks));
-		(*locks)[(*count)++] = (struct store_lock){
-			.key = sql_column_text(at, 0), .holder = sql_column_text(at, 1), .project = sql_column_text(at, 2),
-			.grant = sqlite3_column_int64(at, 3), .since_ms = sqlite3_column_int64(at, 4),
-			.waiting = (size_t)sqlite3_column_int64(at, 5),
+		const struct store_lock lent = {
+			.key = (char *)sqlite3_column_text(at, 0), .holder = (char *)sqlite3_column_text(at, 1),
+			.project = (char *)sqlite3_column_text(at, 2), .grant = sqlite3_column_int64(at, 3),
+			.since_ms = sqlite3_column_int64(at, 4), .waiting = (size_t)sqlite3_column_int64(at, 5),
 		};
+
+		store_call_add_lock(call, &lent);
 	}
 	sql_done(at);
 	return !failed;

@@ -106,8 +106,27 @@ static const char version_2[] =
 	/* offset_ms: how far the clock of all stored times is ahead of that boot's clock */
 	"CREATE TABLE clock (boot_id TEXT PRIMARY KEY, offset_ms INTEGER NOT NULL) WITHOUT ROWID;";
 
+/* Errors are told through the outbox, those that were not published yet too; what was is kept as delivered, so that
+ * nothing is told again.  The table stays for the workers of the version before, which record and publish their own
+ * there until they have drained. */
+static const char version_3[] =
+	"ALTER TABLE outbox ADD COLUMN claimed_by TEXT;"
+	"CREATE INDEX outbox_claimed ON outbox (claimed_by) WHERE claimed_by IS NOT NULL;"
+	"INSERT INTO outbox (sink, event, job_id, created_ms, next_try_ms, tries, open, dead, dedup_key, payload)"
+	" SELECT 'errors', 'error', job_id, at_ms, at_ms * (published = 0), 0, published = 0, 0, dedup_key,"
+	" json_patch(json_object('time', strftime('%Y-%m-%dT%H:%M:%fZ', at_ms / 1000.0, 'unixepoch'), 'kind', kind,"
+	" 'error', text), json_object('job', job_id, 'project', project, 'queue', queue, 'body', body))"
+	" FROM faults ORDER BY id;"
+	"DELETE FROM faults;";
+
+/* How attempts ended that were before this nobody knows. */
+static const char version_4[] =
+	"ALTER TABLE attempts ADD COLUMN exit_code INTEGER NOT NULL DEFAULT -1;";
+
 const struct store_sqlite_migration store_sqlite_migrations[] = {
 	{ version_1 },
 	{ version_2 },
+	{ version_3 },
+	{ version_4 },
 };
 const int store_sqlite_version = sizeof(store_sqlite_migrations) / sizeof(store_sqlite_migrations[0]);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "config.h"
 #include "../cmocka_all.h"
 
 /* -- adapters ------------------------------------------------------------------------------------ */
@@ -64,8 +65,26 @@ static void sqlite_remove(char *private)
 	free(private);
 }
 
-const struct store_adapter store_adapter_memory = { "memory", memory_url, memory_remove };
-const struct store_adapter store_adapter_sqlite = { "sqlite", sqlite_url, sqlite_remove };
+const struct store_adapter store_adapter_memory = { "memory", memory_url, memory_remove, NULL };
+const struct store_adapter store_adapter_sqlite = { "sqlite", sqlite_url, sqlite_remove, NULL };
+
+const struct store_adapter *const store_adapters[] = {
+	&store_adapter_memory,
+	&store_adapter_sqlite,
+	&store_adapter_redis,
+#ifdef WITH_POSTGRESQL
+	&store_adapter_postgresql,
+#endif
+	NULL,
+};
+
+void store_adapters_end(void)
+{
+	for (size_t a = 0; store_adapters[a] != NULL; a++) {
+		if (store_adapters[a]->end != NULL)
+			store_adapters[a]->end();
+	}
+}
 
 /* -- the fixture --------------------------------------------------------------------------------- */
 
@@ -168,19 +187,6 @@ void heard_finished(void *arg, const struct store_grant *grants, size_t count, c
 			grants[i].owner != NULL ? grants[i].owner : "-");
 }
 
-void heard_faults(void *arg, const struct store_fault *faults, size_t count, const struct error *err)
-{
-	struct heard *heard = arg;
-
-	heard_error(heard, err);
-	heard->count = count;
-	for (size_t i = 0; i < count; i++) {
-		append(heard->faults, sizeof(heard->faults), faults[i].kind, ":", faults[i].text);
-		if (i < sizeof(heard->ids) / sizeof(heard->ids[0]))
-			heard->ids[i] = faults[i].id;
-	}
-}
-
 void heard_answer(void *arg, const struct store_answer *answer, const struct error *err)
 {
 	struct heard *heard = arg;
@@ -207,7 +213,7 @@ void heard_deliveries(void *arg, const struct store_delivery *deliveries, size_t
 	heard->count = count;
 	heard->next_due_ms = next_due_ms;
 	for (size_t i = 0; i < count; i++) {
-		append(heard->faults, sizeof(heard->faults), deliveries[i].event, ":", deliveries[i].payload);
+		append(heard->told, sizeof(heard->told), deliveries[i].event, ":", deliveries[i].payload);
 		if (i < sizeof(heard->ids) / sizeof(heard->ids[0]))
 			heard->ids[i] = deliveries[i].id;
 	}
@@ -222,7 +228,7 @@ void hear(struct store_fixture *fixture, struct heard *heard)
 
 void heard_finish(struct heard *heard)
 {
-	store_jobs_free(heard->jobs, heard->jobs != NULL ? heard->count : 0);
+	read_jobs_free(heard->jobs, heard->jobs != NULL ? heard->count : 0);
 	*heard = (struct heard){ 0 };
 }
 
@@ -426,23 +432,23 @@ void want_sweep(struct store_fixture *fixture, struct store *store, struct heard
 
 void want_state(struct store *store, const char *id, enum job_state state)
 {
-	struct error err = { 0 };
-	struct job *job = store_find(store, id, &err);
+	struct job *job = read_job(store, id);
 
 	if (job == NULL)
-		fail_msg("no job %s: %s", id, err.text);
+		fail_msg("no job %s", id);
 	assert_string_equal(job_state_name(job->state), job_state_name(state));
 	job_destroy(job);
 }
 
 int fixture_run(const struct CMUnitTest *tests, size_t count)
 {
-	static const struct store_adapter *const adapters[] = { &store_adapter_memory, &store_adapter_sqlite };
-	struct CMUnitTest *all = xcalloc(ARRAY_SIZE(adapters) * count, sizeof(*all));
+	const struct store_adapter *const *adapters = store_adapters;
+	struct CMUnitTest *all = NULL;
 	size_t n = 0;
 	int failed;
 
-	for (size_t a = 0; a < ARRAY_SIZE(adapters); a++) {
+	for (size_t a = 0; adapters[a] != NULL; a++) {
+		all = xreallocarray(all, n + count, sizeof(*all));
 		for (size_t t = 0; t < count; t++) {
 			all[n] = tests[t];
 			all[n].name = xasprintf("%s: %s", adapters[a]->name, tests[t].name);
@@ -452,6 +458,7 @@ int fixture_run(const struct CMUnitTest *tests, size_t count)
 		}
 	}
 	failed = _cmocka_run_group_tests("store", all, n, NULL, NULL);
+	store_adapters_end();
 	for (size_t i = 0; i < n; i++)
 		free((char *)all[i].name);
 	free(all);

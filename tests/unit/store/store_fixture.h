@@ -9,16 +9,24 @@
 #include <ev.h>
 
 #include "store/store.h"
+#include "store_reads.h"
 
-enum { FIXTURE_OWNERS = 3, FIXTURE_LEASE_MS = 10000 };
+enum { FIXTURE_OWNERS = 3, FIXTURE_LEASE_MS = 60000 };
 
 struct store_adapter {
 	const char *name;
 	/* Makes the URL of a new, empty store; returns what remove() gets. */
 	char *(*make_url)(char **private);
 	void (*remove)(char *private);
+	void (*end)(void);              /* stops the server that make_url() has started; NULL: there is none */
 };
+/* All of them, up to a NULL: each passes the same tests. */
+extern const struct store_adapter *const store_adapters[];
 extern const struct store_adapter store_adapter_memory, store_adapter_sqlite;
+extern const struct store_adapter store_adapter_redis;          /* redis_adapter.c */
+extern const struct store_adapter store_adapter_postgresql;     /* postgresql_adapter.c */
+/* At the end of a program that has used them. */
+void store_adapters_end(void);
 
 struct store_fixture {
 	const struct store_adapter *adapter;
@@ -37,7 +45,7 @@ struct heard {
 	struct job **jobs;
 	int64_t next_due_ms;
 	char grants[256];               /* "id@owner id@-" */
-	char faults[512];               /* "kind:text kind:text" */
+	char told[512];                 /* "event:payload event:payload" */
 	int64_t ids[16];
 	enum store_asked verdict;
 	enum job_state state;
@@ -60,10 +68,9 @@ store_count_fn heard_count;
 store_jobs_fn heard_jobs;
 store_finish_fn heard_finished;
 store_sweep_fn heard_swept;
-store_faults_fn heard_faults;
 store_answer_fn heard_answer;
 store_rate_fn heard_rate;
-/* In faults: "event:payload event:payload". */
+/* In told: "event:payload event:payload". */
 store_deliveries_fn heard_deliveries;
 
 /* A job of project and key "p" and deployer "d" from queue "q", with message "m-ID". */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test_store_agreement.c - random histories, told to the memory store and to the SQLite store alike.
+/* test_store_agreement.c - random histories, told to the memory store and to all others alike.
  *
- * After each step both must have answered the same and hold the same jobs, and what they hold must keep
- * the promises about keys and groups.  The histories come from fixed seeds. */
+ * After each step all must have answered the same, and every few steps hold the same jobs, and what they hold
+ * must keep the promises about keys and groups.  The histories come from fixed seeds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "store_fixture.h"
 
-enum { STEPS = 300, HISTORIES = 8, IDS = 60, JOBS_MAX = 200 };
+enum { STEPS = 300, DESCRIBED = 5, HISTORIES = 5, IDS = 60, JOBS_MAX = 200, ADAPTERS_MAX = 8 };
 
 static uint64_t dice_state;
 
@@ -101,11 +101,12 @@ static void write_about(struct store_fixture *fixture, struct store *store, cons
 	struct job *job;
 
 	snprintf(id, sizeof(id), "%u", step->id);
-	job = store_find(store, id, NULL);
+	job = read_job(store, id);
 	if (job == NULL)
 		return;
 	job_result_set(&result, step->end, "", 1, "%s", "");
 	job->attempt.number = job->attempt.number > 0 ? job->attempt.number : 1;
+	job->attempt.intended_ms = step->received_ms;
 	switch (step->what) {
 	case 8: store_intend(store, job, heard_done, &heard); break;
 	case 9: store_started(store, job, heard_done, &heard); break;
@@ -214,45 +215,59 @@ static void want_promises(struct job **jobs, size_t count)
 
 static void describe_locks(struct store *store, struct buf *out)
 {
-	struct store_lock *locks;
-	size_t count;
+	char text[4096];
 
-	assert_true(store_locks(store, NULL, JOBS_MAX, &locks, &count, NULL));
-	for (size_t i = 0; i < count; i++)
-		buf_printf(out, "\n%s %s %s grant %lld waiting %zu", locks[i].key, locks[i].holder,
-			locks[i].project != NULL ? locks[i].project : "-", (long long)locks[i].grant, locks[i].waiting);
-	store_locks_free(locks, count);
+	read_locks(store, NULL, JOBS_MAX, text, sizeof(text));
+	buf_printf(out, "\nlocks %s", text);
+}
+
+static void describe_one_why(void *arg, const struct store_why *why)
+{
+	if (why == NULL)
+		return;
+	buf_printf(arg, "\nwhy %s: holder %s ahead %zu head %s ahead %zu", why->job->id,
+		why->holder != NULL ? why->holder : "-", why->ahead, why->group_head != NULL ? why->group_head : "-",
+		why->group_ahead);
+	if (why->job->state == JOB_WAITING && why->job->not_before_ms == 0 && why->holder == NULL &&
+		why->group_head == NULL)
+		fail_msg("nobody knows why job %s waits", why->job->id);
 }
 
 static void describe_why(struct store *store, unsigned number, struct buf *out)
 {
-	struct store_why *why;
 	char id[16];
 
 	snprintf(id, sizeof(id), "%u", number);
-	why = store_why(store, id, NULL);
-	if (why == NULL)
-		return;
-	buf_printf(out, "\nwhy %s: holder %s ahead %zu head %s ahead %zu", id, why->holder != NULL ? why->holder : "-",
-		why->ahead, why->group_head != NULL ? why->group_head : "-", why->group_ahead);
-	if (why->job->state == JOB_WAITING && why->job->not_before_ms == 0 && why->holder == NULL &&
-		why->group_head == NULL)
-		fail_msg("nobody knows why job %s waits", id);
-	store_why_free(why);
+	read_why(store, id, describe_one_why, out);
+}
+
+static void describe_attempts(struct store *store, unsigned number, struct buf *out)
+{
+	char id[16], attempts[1024];
+
+	snprintf(id, sizeof(id), "%u", number);
+	read_attempts(store, id, attempts, sizeof(attempts));
+	buf_printf(out, "\nattempts: %s", attempts);
 }
 
 static void describe(struct store *store, struct buf *out)
 {
 	const struct store_filter filter = { .state = -1, .max = JOBS_MAX };
 	uint64_t counts[JOB_STATES];
+	struct store_totals totals;
 	struct job **jobs;
 	size_t count;
 
-	assert_true(store_list(store, &filter, &jobs, &count, NULL));
-	assert_true(store_count(store, counts, NULL));
+	read_jobs(store, &filter, &jobs, &count);
+	read_counts(store, counts);
+	read_totals(store, &totals);
+	assert_memory_equal(totals.jobs, counts, sizeof(counts));
 	want_promises(jobs, count);
 	for (int i = 0; i < JOB_STATES; i++)
 		buf_printf(out, "%llu ", (unsigned long long)counts[i]);
+	/* Each store has a clock of its own; how many wait for keys is not known to all. */
+	buf_printf(out, "held %lld open %lld dead %lld waiting %d", (long long)totals.held_locks,
+		(long long)totals.open_deliveries, (long long)totals.dead_deliveries, totals.oldest_waiting_ms > 0);
 	for (size_t i = 0; i < count; i++)
 		buf_printf(out, "\n%s %lld %s owner %s fence %lld grant %lld attempt %u settled %d receipt %s reason %s detail %s"
 			" asked %s of %s not before %lld",
@@ -265,18 +280,41 @@ static void describe(struct store *store, struct buf *out)
 			jobs[i]->cancelled_by != NULL ? jobs[i]->cancelled_by : "-",
 			(long long)jobs[i]->not_before_ms);
 	describe_locks(store, out);
-	store_jobs_free(jobs, count);
+	read_jobs_free(jobs, count);
 }
 
-static void live_through(struct store_fixture *memory, struct store_fixture *sqlite, uint64_t seed)
+/* What one adapter says of a step, and what it holds then. */
+static void say_all(struct store_fixture *fixture, const struct step *step, bool everything, struct buf *out)
+{
+	buf_clear(out);
+	take_step(fixture, step, out);
+	buf_add_char(out, '\n');
+	if (everything)
+		describe(fixture->b, out);
+	describe_attempts(fixture->b, step->id, out);
+	describe_why(fixture->b, step->id, out);
+}
+
+/* The first line that is not the same, as all of it is more than fail_msg() can say. */
+static void disagree(uint64_t seed, int n, const struct step *step, const struct store_adapter *first, const char *said,
+	const struct store_adapter *other, const char *says)
+{
+	size_t same = 0;
+
+	for (size_t i = 0; said[i] != '\0' && said[i] == says[i]; i++)
+		same = said[i] == '\n' ? i + 1 : same;
+	fail_msg("seed %llu, step %d (%u of job %u by %u):\n%s: %.*s\n%s: %.*s", (unsigned long long)seed, n, step->what,
+		step->id, step->owner, first->name, (int)strcspn(said + same, "\n"), said + same, other->name,
+		(int)strcspn(says + same, "\n"), says + same);
+}
+
+static void live_through(struct store_fixture *const *fixtures, size_t count, uint64_t seed)
 {
 	int64_t shifted_ms = 0;
-	struct buf heard[2], held[2];
+	struct buf first, other;
 
-	for (int i = 0; i < 2; i++) {
-		buf_init(&heard[i], 1 << 20);
-		buf_init(&held[i], 1 << 20);
-	}
+	buf_init(&first, 1 << 20);
+	buf_init(&other, 1 << 20);
 	dice_state = seed * 0x9e3779b97f4a7c15u;
 	for (int n = 0; n < STEPS; n++) {
 		struct step step = throw_step(clock_wall_ms());
@@ -285,39 +323,36 @@ static void live_through(struct store_fixture *memory, struct store_fixture *sql
 			clock_shift(0, 10000);
 			shifted_ms += 10000;
 		}
-		for (int i = 0; i < 2; i++) {
-			buf_clear(&heard[i]);
-			buf_clear(&held[i]);
+		say_all(fixtures[0], &step, n % DESCRIBED == 0, &first);
+		for (size_t i = 1; i < count; i++) {
+			say_all(fixtures[i], &step, n % DESCRIBED == 0, &other);
+			if (strcmp(buf_text(&first), buf_text(&other)) != 0)
+				disagree(seed, n, &step, fixtures[0]->adapter, buf_text(&first), fixtures[i]->adapter,
+					buf_text(&other));
 		}
-		take_step(memory, &step, &heard[0]);
-		take_step(sqlite, &step, &heard[1]);
-		describe(memory->b, &held[0]);
-		describe(sqlite->b, &held[1]);
-		describe_why(memory->b, step.id, &held[0]);
-		describe_why(sqlite->b, step.id, &held[1]);
-		if (strcmp(buf_text(&heard[0]), buf_text(&heard[1])) != 0 || strcmp(buf_text(&held[0]), buf_text(&held[1])) != 0)
-			fail_msg("seed %llu, step %d (%u): memory: %s\n%s\nsqlite: %s\n%s", (unsigned long long)seed, n,
-				step.what, buf_text(&heard[0]), buf_text(&held[0]), buf_text(&heard[1]), buf_text(&held[1]));
 	}
 	clock_shift(0, -shifted_ms);
-	for (int i = 0; i < 2; i++) {
-		buf_finish(&heard[i]);
-		buf_finish(&held[i]);
-	}
+	buf_finish(&first);
+	buf_finish(&other);
 }
 
 static void adapters_agree_and_keep_the_promises(void **state)
 {
+	struct store_fixture *fixtures[ADAPTERS_MAX];
+	size_t count;
+
 	(void)state;
 	for (uint64_t seed = 1; seed <= HISTORIES; seed++) {
-		void *memory = (void *)&store_adapter_memory;
-		void *sqlite = (void *)&store_adapter_sqlite;
+		for (count = 0; store_adapters[count] != NULL; count++) {
+			void *fixture = (void *)store_adapters[count];
 
-		fixture_setup(&memory);
-		fixture_setup(&sqlite);
-		live_through(memory, sqlite, seed);
-		fixture_teardown(&memory);
-		fixture_teardown(&sqlite);
+			assert_true(count < ADAPTERS_MAX);
+			fixture_setup(&fixture);
+			fixtures[count] = fixture;
+		}
+		live_through(fixtures, count, seed);
+		while (count-- > 0)
+			fixture_teardown((void **)&fixtures[count]);
 	}
 }
 
@@ -326,6 +361,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(adapters_agree_and_keep_the_promises),
 	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	store_adapters_end();
+	return failed;
 }

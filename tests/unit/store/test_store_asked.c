@@ -53,7 +53,7 @@ static void job_that_was_not_launched_is_cancelled_at_once(void **state)
 	want_admit(fixture, fixture->a, jobs[0]);
 	want_admit(fixture, fixture->b, jobs[1]);
 	want_asked(fixture, fixture->b, store_cancel, "1", STORE_ASKED_DONE, "1@a", "2@b");
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_int_equal(found->state, JOB_CANCELLED);
 	assert_string_equal(found->reason, "cancelled");
 	assert_string_equal(found->detail, "cancelled by me");
@@ -151,7 +151,7 @@ static void launched_job_is_cancelling_until_its_owner_has_stopped_it(void **sta
 	jobs[0]->attempt.step = 0;
 	want_started(fixture, fixture->a, jobs[0], ERROR_NONE);
 	want_retry(fixture, fixture->a, jobs[0], ERROR_INVALID);
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_int_equal(found->state, JOB_CANCELLING);
 	assert_string_equal(found->attempt.handle, "arn:task/1");
 	assert_string_equal(found->cancelled_by, "me");
@@ -179,7 +179,7 @@ static void who_asked_first_stays_in_the_record(void **state)
 	want_news(fixture, fixture->a, "1");
 	want_asked(fixture, fixture->b, store_unlock, "p", STORE_ASKED_BEGUN, "1@a", "");
 	want_news(fixture, fixture->a, "1");
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_string_equal(found->cancelled_by, "somebody");
 	assert_string_equal(found->cancel_reason, "cancelled");
 	job_destroy(found);
@@ -220,7 +220,7 @@ static void unlock_ends_the_holder(void **state)
 	want_asked(fixture, fixture->b, store_unlock, "p", STORE_ASKED_UNKNOWN, "-@-", "");
 	admit_all(fixture, fixture->a, jobs, 3);
 	want_asked(fixture, fixture->b, store_unlock, "p", STORE_ASKED_DONE, "1@a", "2@a");
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_int_equal(found->state, JOB_CANCELLED);
 	assert_string_equal(found->reason, "unlocked");
 	assert_string_equal(found->cancel_reason, "unlocked");
@@ -295,7 +295,7 @@ static void retried_job_is_accepted_anew_and_nobodys(void **state)
 	heard_finish(&heard);
 	/* Its old seq and its new one are nobody else's. */
 	want_admit(fixture, fixture->a, after);
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_true(after->seq > found->seq);
 	assert_string_equal(found->attempt.request, "{\"frozen\":1}");
 	job_destroy(found);
@@ -328,7 +328,7 @@ static void cancelled_job_is_retried_without_its_delay(void **state)
 	want_asked(fixture, fixture->b, store_cancel, "1", STORE_ASKED_DONE, "1@a", "");
 	settle(fixture, fixture->a, job);
 	want_asked(fixture, fixture->b, store_retry_finished, "1", STORE_ASKED_DONE, "1@-", "");
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_int_equal(found->state, JOB_QUEUED);
 	assert_null(found->cancelled_by);
 	assert_null(found->cancel_reason);
@@ -352,7 +352,7 @@ static void retry_that_would_be_rejected_changes_nothing(void **state)
 	hear(fixture, &heard);
 	assert_int_equal(heard.err.kind, ERROR_REFUSED);
 	assert_non_null(strstr(heard.err.text, "held by job 2"));
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_int_equal(found->state, JOB_FAILED);
 	assert_string_equal(found->reason, "exit_code");
 	job_destroy(found);
@@ -374,7 +374,7 @@ static void retried_job_supersedes_who_waits(void **state)
 	fail_and_settle(fixture, fixture->a, jobs[0], "");
 	admit_all(fixture, fixture->a, jobs + 1, 2);
 	want_asked(fixture, fixture->b, store_retry_finished, "1", STORE_ASKED_DONE, "1@-", "");
-	found = store_find(fixture->b, "3", NULL);
+	found = read_job(fixture->b, "3");
 	assert_int_equal(found->state, JOB_SUPERSEDED);
 	assert_string_equal(found->detail, "superseded by job 1");
 	job_destroy(found);
@@ -410,7 +410,7 @@ static void owner_is_told_of_its_running_job_once(void **state)
 
 static void want_wait(struct store *store, const char *waits_for, int64_t next_try_ms)
 {
-	struct job *found = store_find(store, "1", NULL);
+	struct job *found = read_job(store, "1");
 
 	if (waits_for == NULL)
 		assert_null(found->waits_for);
@@ -457,7 +457,7 @@ static void retry_keeps_counts_and_attempt_its_timeout(void **state)
 	job->failures = 2;
 	job->losses = 3;
 	want_retry(fixture, fixture->a, job, ERROR_NONE);
-	found = store_find(fixture->b, "1", NULL);
+	found = read_job(fixture->b, "1");
 	assert_int_equal(found->failures, 2);
 	assert_int_equal(found->losses, 3);
 	assert_int_equal(found->attempt.timeout_ms, 90000);
@@ -478,10 +478,7 @@ static void note_crash(struct store_fixture *fixture, const char *key, const cha
 
 static void want_crashes(struct store *store, const char *key, unsigned want)
 {
-	unsigned count = 99;
-
-	assert_true(store_crashes(store, key, &count, NULL));
-	assert_int_equal(count, want);
+	assert_int_equal(read_crashes(store, key), want);
 }
 
 static void crash_counts_once_for_each_owner(void **state)
@@ -585,11 +582,11 @@ static void successor_inherits_place_and_delay(void **state)
 	jobs[4]->not_before_ms = now_ms + 70000;
 	admit_all(fixture, fixture->a, jobs, 5);
 	assert_int_equal(jobs[3]->not_before_ms, now_ms + 20000);
-	found = store_find(fixture->b, "4", NULL);
+	found = read_job(fixture->b, "4");
 	assert_int_equal(found->state, JOB_SUPERSEDED);
 	assert_string_equal(found->detail, "superseded by job 5");
 	job_destroy(found);
-	found = store_find(fixture->b, "5", NULL);
+	found = read_job(fixture->b, "5");
 	assert_int_equal(found->not_before_ms, now_ms + 20000);
 	job_destroy(found);
 	clock_shift(0, 20001);
@@ -622,19 +619,9 @@ static void delay_is_inherited_only_by_a_delayed_job(void **state)
 
 static void want_locks(struct store *store, const char *after, size_t max, const char *want)
 {
-	struct store_lock *locks;
-	char text[256] = "";
-	size_t count;
+	char text[256];
 
-	assert_true(store_locks(store, after, max, &locks, &count, NULL));
-	for (size_t i = 0; i < count; i++) {
-		size_t used = strlen(text);
-
-		assert_true(locks[i].since_ms > 0);
-		snprintf(text + used, sizeof(text) - used, "%s:%s:%s:%lld:%zu ", locks[i].key, locks[i].holder,
-			locks[i].project, (long long)locks[i].grant, locks[i].waiting);
-	}
-	store_locks_free(locks, count);
+	read_locks(store, after, max, text, sizeof(text));
 	assert_string_equal(text, want);
 }
 
@@ -660,16 +647,16 @@ static void held_locks_are_listed_with_their_waiters(void **state)
 }
 
 struct want_why {
-	const char *holder, *group_head;
+	const char *id, *holder, *group_head;
 	size_t ahead, group_ahead;
 };
 
-static void check_why(struct store *store, const char *id, struct want_why want)
+static void compare_why(void *arg, const struct store_why *why)
 {
-	struct store_why *why = store_why(store, id, NULL);
+	const struct want_why want = *(const struct want_why *)arg;
 
 	assert_non_null(why);
-	assert_string_equal(why->job->id, id);
+	assert_string_equal(why->job->id, want.id);
 	assert_non_null(why->job->body);
 	assert_string_equal(why->holder != NULL ? why->holder : "", want.holder != NULL ? want.holder : "");
 	assert_string_equal(why->holder_project != NULL ? why->holder_project : "", want.holder != NULL ? "p" : "");
@@ -677,7 +664,18 @@ static void check_why(struct store *store, const char *id, struct want_why want)
 	assert_string_equal(why->group_head != NULL ? why->group_head : "", want.group_head != NULL ? want.group_head : "");
 	assert_int_equal(why->ahead, want.ahead);
 	assert_int_equal(why->group_ahead, want.group_ahead);
-	store_why_free(why);
+}
+
+static void check_why(struct store *store, const char *id, struct want_why want)
+{
+	want.id = id;
+	read_why(store, id, compare_why, &want);
+}
+
+static void want_no_why(void *arg, const struct store_why *why)
+{
+	(void)arg;
+	assert_null(why);
 }
 
 static void why_names_what_a_job_waits_for(void **state)
@@ -688,7 +686,7 @@ static void why_names_what_a_job_waits_for(void **state)
 
 	jobs[2]->priority = 6;
 	admit_all(fixture, fixture->a, jobs, 5);
-	assert_null(store_why(fixture->b, "9", NULL));
+	read_why(fixture->b, "9", want_no_why, NULL);
 	check_why(fixture->b, "1", (struct want_why){ 0 });
 	check_why(fixture->b, "2", (struct want_why){ .holder = "1", .ahead = 1 });
 	check_why(fixture->b, "3", (struct want_why){ .holder = "1" });

@@ -33,7 +33,7 @@ static void want_due(struct store_fixture *fixture, size_t max, const char *want
 	store_claim_deliveries(fixture->b, max, heard_deliveries, heard);
 	hear(fixture, heard);
 	assert_int_equal(heard->err.kind, ERROR_NONE);
-	assert_string_equal(heard->faults, want);
+	assert_string_equal(heard->told, want);
 }
 
 /* What became of the delivery id. */
@@ -49,20 +49,10 @@ static void note(struct store_fixture *fixture, struct store_delivery outcome, i
 
 static void want_listed(struct store *store, struct store_delivery_filter filter, const char *want)
 {
-	struct store_delivery *deliveries;
-	char text[512] = "";
-	size_t count;
+	char text[512];
 
 	filter.max = filter.max > 0 ? filter.max : 100;
-	assert_true(store_deliveries(store, &filter, &deliveries, &count, NULL));
-	for (size_t i = 0; i < count; i++) {
-		size_t used = strlen(text);
-
-		snprintf(text + used, sizeof(text) - used, "%s:%u%s%s ", deliveries[i].event, deliveries[i].tries,
-			deliveries[i].dead ? ":dead" : deliveries[i].next_try_ms > 0 ? ":open" : "",
-			deliveries[i].error != NULL ? ":failed" : "");
-	}
-	store_deliveries_free(deliveries, count);
+	read_deliveries(store, &filter, text, sizeof(text));
 	assert_string_equal(text, want);
 }
 
@@ -247,7 +237,7 @@ static void want_jobs(struct store *store, const char *ids)
 {
 	struct heard heard = { 0 };
 
-	assert_true(store_list(store, &(struct store_filter){ .state = -1, .max = 50 }, &heard.jobs, &heard.count, NULL));
+	read_jobs(store, &(struct store_filter){ .state = -1, .max = 50 }, &heard.jobs, &heard.count);
 	assert_string_equal(heard_ids(&heard), ids);
 	heard_finish(&heard);
 }
@@ -275,7 +265,7 @@ static void only_what_is_over_and_told_is_forgotten(void **state)
 	want_jobs(fixture->a, "5 4 3 2 1");
 	assert_int_equal(prune(fixture, later_ms, 10), 2);
 	want_jobs(fixture->a, "3 2 1");
-	assert_true(store_count(fixture->a, counts, NULL));
+	read_counts(fixture->a, counts);
 	assert_int_equal(counts[JOB_FAILED], 2);
 	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "untold:0:dead ");
 	replay(fixture, 0, STORE_ASKED_DONE);
@@ -295,11 +285,11 @@ static void grants_go_on_after_their_jobs_are_forgotten(void **state)
 	struct job *found;
 
 	add_ended(fixture, "1", true);
-	found = store_find(fixture->a, "1", NULL);
+	found = read_job(fixture->a, "1");
 	seq = found->seq;
 	job_destroy(found);
 	assert_int_equal(prune(fixture, clock_wall_ms() + 1000, 10), 1);
-	assert_null(store_find(fixture->a, "1", NULL));
+	assert_null(read_job(fixture->a, "1"));
 	assert_int_equal(want_admit(fixture, fixture->a, again), STORE_ADMITTED_NEW);
 	assert_int_equal(again->grant, 2);
 	assert_true(again->seq > seq);
@@ -327,46 +317,61 @@ static void forgetting_is_bounded_and_comes_to_an_end(void **state)
 	want_jobs(fixture->a, "4 3 2 1");
 }
 
-static void add_fault(struct store_fixture *fixture, const char *text, int64_t at_ms)
+static void say_at(struct store_fixture *fixture, const char *event, int64_t at_ms, int64_t next_try_ms)
 {
-	struct store_fault fault = { .at_ms = at_ms, .kind = "k", .text = text };
+	struct store_delivery said = delivery(event, NULL);
 	struct heard heard = { 0 };
 
-	store_add_fault(fixture->a, &fault, NULL, heard_done, &heard);
+	said.created_ms = at_ms;
+	said.next_try_ms = next_try_ms;
+	store_say(fixture->a, &said, 1, NULL, heard_done, &heard);
 	hear(fixture, &heard);
 	assert_int_equal(heard.err.kind, ERROR_NONE);
 }
 
-/* One that is not published is kept twice as long. */
-static void old_faults_are_forgotten(void **state)
+/* One that is still to be delivered is kept twice as long. */
+static void old_deliveries_of_no_job_go_when_they_are_twice_as_old(void **state)
 {
 	struct store_fixture *fixture = *state;
 	int64_t now_ms = clock_wall_ms();
-	struct heard heard = { 0 };
 
-	add_fault(fixture, "published", now_ms - 150000);
-	store_claim_faults(fixture->a, 9, heard_faults, &heard);
-	hear(fixture, &heard);
-	assert_string_equal(heard.faults, "k:published");
-	heard.done = false;
-	store_faults_published(fixture->a, heard.ids, 1, heard_done, &heard);
-	hear(fixture, &heard);
-	add_fault(fixture, "older", now_ms - 250000);
-	add_fault(fixture, "kept", now_ms - 150000);
-	say(fixture, "jobless", NULL, NULL);
-	want_due(fixture, 9, "jobless:{}", &heard);
-	note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[0]);
+	say_at(fixture, "recorded", now_ms - 150000, -1);
+	say_at(fixture, "older", now_ms - 250000, now_ms + 500000);
+	say_at(fixture, "kept", now_ms - 150000, now_ms + 500000);
+	say_at(fixture, "new", now_ms - 50000, -1);
 	assert_int_equal(prune(fixture, now_ms - 100000, 10), 2);
-	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "jobless:1 ");
-	heard = (struct heard){ 0 };
-	store_claim_faults(fixture->a, 9, heard_faults, &heard);
-	hear(fixture, &heard);
-	assert_string_equal(heard.faults, "k:kept");
-	/* The fault and the delivery that are left. */
-	assert_int_equal(prune(fixture, now_ms + 1000000, 1), 1);
-	assert_int_equal(prune(fixture, now_ms + 1000000, 10), 1);
-	assert_int_equal(prune(fixture, now_ms + 1000000, 10), 0);
-	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "");
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "kept:0:open new:0 ");
+}
+
+static void what_is_only_recorded_is_never_due(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct heard heard;
+
+	say_at(fixture, "recorded", 0, -1);
+	want_due(fixture, 9, "", &heard);
+	assert_int_equal(heard.next_due_ms, 0);
+	want_listed(fixture->a, (struct store_delivery_filter){ .open_only = true }, "");
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "recorded:0 ");
+}
+
+/* b has claimed both, and is given up: they are others' at once, but not what it had noted of one. */
+static void claims_end_with_their_owner(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t later_ms = clock_wall_ms() + 500000;
+	struct heard heard, gone = { 0 };
+
+	say(fixture, "one", NULL, NULL);
+	say(fixture, "two", NULL, NULL);
+	want_due(fixture, 9, "one:{} two:{}", &heard);
+	note(fixture, (struct store_delivery){ .tries = 1, .next_try_ms = later_ms }, heard.ids[1]);
+	want_due(fixture, 9, "", &heard);
+	store_disown(fixture->a, "b", heard_count, &gone);
+	hear(fixture, &gone);
+	assert_int_equal(gone.err.kind, ERROR_NONE);
+	want_due(fixture, 9, "one:{}", &heard);
+	want_due(fixture, 9, "", &heard);
 }
 
 /* -- rates --------------------------------------------------------------------------------------- */
@@ -468,7 +473,9 @@ int main(void)
 		cmocka_unit_test(only_what_is_over_and_told_is_forgotten),
 		cmocka_unit_test(grants_go_on_after_their_jobs_are_forgotten),
 		cmocka_unit_test(forgetting_is_bounded_and_comes_to_an_end),
-		cmocka_unit_test(old_faults_are_forgotten),
+		cmocka_unit_test(old_deliveries_of_no_job_go_when_they_are_twice_as_old),
+		cmocka_unit_test(what_is_only_recorded_is_never_due),
+		cmocka_unit_test(claims_end_with_their_owner),
 		cmocka_unit_test(rate_follows_throttles_and_demand),
 		cmocka_unit_test(owners_share_a_rate),
 	};

@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- rules_owner.lua - who may act on a job: leases, adoption, giving up, and the sweep.
+
+local owner = {}
+
+local function write_lease()
+	rows.write_owner(me.owner, lease_now_ms + me.lease_ms)
+end
+
+-- False when the registration is gone and the caller does not know it yet.
+local function check_registration()
+	if me.registered and not rows.lease_end(me.owner) then
+		refuse('lost', 'store: the lease of ' .. me.owner .. ' had ended and its jobs were given to others')
+		return false
+	end
+	return true
+end
+
+function rules.renew()
+	if check_registration() then
+		write_lease()
+	end
+end
+
+-- Registers on first use.
+function owner.be_registered()
+	if not check_registration() then
+		return false
+	end
+	if not me.registered then
+		write_lease()
+	end
+	return true
+end
+
+function owner.is_dead(id)
+	local until_ms = rows.lease_end(id)
+	return not until_ms or until_ms <= lease_now_ms
+end
+
+-- Releases the jobs of owners whose lease has ended.
+local function reap()
+	for _, id in ipairs(command('ZRANGEBYSCORE', key('owners'), '-inf', lease_now_ms)) do
+		if id ~= me.owner then
+			rows.release(id)
+		end
+	end
+end
+
+function rules.adopt(call)
+	if not owner.be_registered() then
+		return
+	end
+	reap()
+	for _, id in ipairs(command('ZRANGE', key('unowned'), 0, tonumber(call.max) - 1)) do
+		local job = rows.find(id)
+		job.owner = me.owner
+		job.fence = job.fence + 1
+		job.news = 0
+		rows.save(job)
+		add_to('jobs', describe(job, true))
+	end
+end
+
+function rules.disown(call)
+	out.went = rows.release(call.owner)
+end
+
+function rules.sweep()
+	local more = turn.pass_delays(LIMIT_SWEEP_JOBS)
+	local ids = command('ZRANGE', key('news', me.owner), 0, LIMIT_SWEEP_JOBS - 1)
+	for _, id in ipairs(ids) do
+		local job = rows.find(id)
+		job.news = 0
+		rows.save(job)
+		add_to('jobs', describe(job, true))
+	end
+	out.next_due_ms = (more or #ids == LIMIT_SWEEP_JOBS) and now_ms or lowest_score(key('delayed'))
+end
