@@ -5,6 +5,7 @@
 static const struct queue_impl *const impls[CONF_QUEUE_TYPES] = {
 	[CONF_QUEUE_SQS] = &queue_sqs_impl,
 	[CONF_QUEUE_REDIS] = &queue_redis_impl,
+	[CONF_QUEUE_REDIS_STREAM] = &queue_redis_impl,
 	[CONF_QUEUE_STORE] = &queue_store_impl,
 };
 

@@ -33,11 +33,6 @@ void redis_arm(struct queue_redis *queue, ev_timer *timer, double delay_s)
 	ev_timer_start(loop, timer);
 }
 
-const char *redis_pop_end(const struct queue_redis *queue)
-{
-	return queue->face.conf->pop == CONF_POP_LEFT ? "left" : "right";
-}
-
 void redis_eval(struct queue_redis *queue, const char *script, size_t argc, const char *const *argv, const size_t *argl,
 	redis_done_fn *done, void *arg)
 {
@@ -52,7 +47,7 @@ void redis_eval(struct queue_redis *queue, const char *script, size_t argc, cons
 	_Static_assert(REDIS_KEYS == 6, "the number of keys");
 	for (size_t i = 0; i < REDIS_KEYS; i++)
 		words[count++] = queue->keys[i];
-	words[count++] = redis_pop_end(queue);
+	words[count++] = queue->first_argument;
 	for (size_t i = 0; i < argc; i++)
 		words[count++] = argv[i];
 	for (size_t i = 0; i < count; i++)
@@ -204,18 +199,6 @@ static void stop(struct queue *face, queue_done_fn *done, void *arg)
 	redis_taker_stop(&redis_of(face)->taker, done, arg);
 }
 
-static void name_keys(struct queue_redis *queue, const char *list)
-{
-	static const char *const tails[REDIS_KEYS] = {
-		[REDIS_KEY_LIST] = "",                      [REDIS_KEY_TAKING] = ":gantry:taking",
-		[REDIS_KEY_HELD] = ":gantry:held",          [REDIS_KEY_WORKERS] = ":gantry:workers",
-		[REDIS_KEY_SEQUENCE] = ":gantry:sequence",  [REDIS_KEY_DEAD] = ":dead",
-	};
-
-	for (size_t i = 0; i < REDIS_KEYS; i++)
-		queue->keys[i] = xasprintf("%s%s", list, tails[i]);
-}
-
 static void destroy(struct queue *face)
 {
 	struct queue_redis *queue = redis_of(face);
@@ -236,6 +219,7 @@ static void destroy(struct queue *face)
 	table_finish(&queue->held);
 	for (size_t i = 0; i < REDIS_KEYS; i++)
 		free(queue->keys[i]);
+	free(queue->first_argument);
 	free(queue);
 }
 
@@ -247,7 +231,10 @@ static struct queue *create(const struct conf_queue *conf, const struct queue_en
 	queue_init(&queue->face, &queue_redis_impl, conf, env, events);
 	list_init(&queue->messages);
 	list_init(&queue->errands);
-	name_keys(queue, conf->list);
+	queue->kind = conf->type == CONF_QUEUE_REDIS_STREAM ? &redis_stream_kind : &redis_list_kind;
+	queue->first_argument = queue->kind->first_argument(conf);
+	for (size_t i = 0; i < REDIS_KEYS; i++)
+		queue->keys[i] = queue->kind->key_of(conf, (enum redis_key)i);
 	redis_taker_init(&queue->taker);
 	redis_settler_init(&queue->settler);
 	queue->hand = redis_create(env->loop, &queue->face.log, conf->url, err);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue_redis.h - a Redis list as a queue; within the adapter.
+/* queue_redis.h - a Redis list, or a stream, as a queue; within the adapter.
+ *
+ * The taking, the end of a hold and the calls by hand are the same for both; what they say to the server is in a
+ * struct redis_kind.  A list:
  *
  *	producers -> LIST -- BLMOVE --> LIST:gantry:taking -+
  *	              |                                     +-- one script --> LIST:gantry:held   { id: entry }
@@ -16,7 +19,7 @@
  * was lost, goes on under a new name and takes over from its old one.
  *
  * Parts: queue_redis.c (messages, the table), queue_redis_taker.c (taking), queue_redis_settle.c (the end of a
- * hold), queue_redis_errand.c (calls by hand), queue_redis_script.c (what runs in the server). */
+ * hold), queue_redis_errand.c (calls by hand), queue_redis_list.c and queue_redis_stream.c (what runs in the server). */
 #ifndef QUEUE_QUEUE_REDIS_H
 #define QUEUE_QUEUE_REDIS_H
 
@@ -30,7 +33,7 @@ enum {
 	REDIS_TAKE_MAX = 100,                   /* items of one script */
 	REDIS_SETTLE_MAX = 100,
 	LIMIT_REDIS_ITEM_BYTES = 256 << 10,     /* a longer one goes to the dead letters at once */
-	LIMIT_REDIS_TAKE_BYTES = 8 << 20,       /* of one script's answer; passed by one item at most */
+	LIMIT_REDIS_TAKE_BYTES = 8 << 20,       /* of one script's answer and what it puts aside; passed by one item at most */
 	REDIS_BLOCK_S = 3,                      /* shorter than REDIS_TIMEOUT_S, which ends a connection */
 	REDIS_BEAT_S = 5,
 	REDIS_SILENT_MS = 15000,                /* by the server's clock; then others take over */
@@ -41,8 +44,21 @@ enum redis_key {
 	REDIS_KEY_LIST, REDIS_KEY_TAKING, REDIS_KEY_HELD, REDIS_KEY_WORKERS, REDIS_KEY_SEQUENCE, REDIS_KEY_DEAD, REDIS_KEYS
 };
 
-extern const char redis_take_script[], redis_untake_script[], redis_settle_script[], redis_measure_script[],
-	redis_peek_script[], redis_redrive_script[];
+struct queue_redis;
+
+/* What lists and streams do not share. */
+struct redis_kind {
+	const char *take, *untake, *settle, *measure, *peek, *redrive;  /* scripts */
+	const char *send;               /* a script; NULL: items are pushed */
+	bool tells_ids;                 /* peek answers with the id of each before its body */
+	/* The caller's; of every script. */
+	char *(*first_argument)(const struct conf_queue *conf);
+	char *(*key_of)(const struct conf_queue *conf, enum redis_key key);
+	/* Waits on the ear for REDIS_BLOCK_S; an answer that is not nil: there is something to take. */
+	void (*listen)(struct queue_redis *queue, redis_done_fn *done, void *arg);
+};
+
+extern const struct redis_kind redis_list_kind, redis_stream_kind;
 
 struct redis_message {
 	struct queue_message face;
@@ -69,7 +85,7 @@ struct redis_taker {
 	ev_timer rest;                  /* after a failure */
 	ev_timer turn;                  /* the stop is answered in it */
 	bool started, stopped;
-	bool taking, listening;         /* the script, and BLMOVE, are under way */
+	bool taking, listening;         /* the script, and the call that waits, are under way */
 	unsigned untaking;              /* items on their way back */
 	unsigned room, asked;
 	long long client_id;            /* of the ear's connection; 0: not known */
@@ -89,9 +105,11 @@ struct redis_settler {
 
 struct queue_redis {
 	struct queue face;
+	const struct redis_kind *kind;
 	struct redis *hand;             /* all commands but the one that waits */
-	struct redis *ear;              /* BLMOVE */
+	struct redis *ear;              /* the one that waits */
 	char *keys[REDIS_KEYS];
+	char *first_argument;
 	struct list messages;
 	struct table held;
 	struct redis_taker taker;
@@ -100,11 +118,9 @@ struct queue_redis {
 	bool *gone;                     /* set by destroy while somebody is being told */
 };
 
-/* Of one script: its KEYS are put before the arguments, and how the list is popped ("left" or "right") is the
- * first of them. */
+/* Of one script: its KEYS are put before the arguments, and what is the kind's is the first of them. */
 void redis_eval(struct queue_redis *queue, const char *script, size_t argc, const char *const *argv, const size_t *argl,
 	redis_done_fn *done, void *arg);
-const char *redis_pop_end(const struct queue_redis *queue);
 /* body NULL: a resumed one. */
 struct redis_message *redis_message_create(struct queue_redis *queue, const char *id, const char *body,
 	size_t body_bytes, unsigned deliveries);

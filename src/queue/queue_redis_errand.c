@@ -74,7 +74,7 @@ void redis_probe(struct queue *face, queue_done_fn *done, void *arg)
 	struct errand *errand = errand_create(face, arg);
 
 	errand->done = done;
-	redis_eval(errand->queue, redis_measure_script, 0, NULL, NULL, on_probed, errand);
+	redis_eval(errand->queue, errand->queue->kind->measure, 0, NULL, NULL, on_probed, errand);
 }
 
 /* -- send ------------------------------------------------------------------------------------------- */
@@ -91,15 +91,19 @@ static void on_sent(void *arg, const struct redisReply *reply, const struct erro
 void redis_send(struct queue *face, const struct queue_outgoing *messages, size_t count, queue_sent_fn *done, void *arg)
 {
 	struct errand *errand = errand_create(face, arg);
+	struct queue_redis *queue = errand->queue;
 	const char **argv = xcalloc(count + 2, sizeof(*argv));
 
 	errand->sent = done;
 	errand->count = count;
 	argv[0] = face->conf->pop == CONF_POP_LEFT ? "RPUSH" : "LPUSH";
-	argv[1] = errand->queue->keys[REDIS_KEY_LIST];
+	argv[1] = queue->keys[REDIS_KEY_LIST];
 	for (size_t i = 0; i < count; i++)
 		argv[i + 2] = messages[i].body;
-	redis_command(errand->queue->hand, (int)count + 2, argv, NULL, on_sent, errand);
+	if (queue->kind->send != NULL)
+		redis_eval(queue, queue->kind->send, count, argv + 2, NULL, on_sent, errand);
+	else
+		redis_command(queue->hand, (int)count + 2, argv, NULL, on_sent, errand);
 	free(argv);
 }
 
@@ -107,17 +111,21 @@ void redis_send(struct queue *face, const struct queue_outgoing *messages, size_
 
 enum { PLACE_BYTES = 24 };
 
-/* An item that waits has no id yet; its place in the line stands for one. */
+/* An item of a list that waits has no id yet; its place in the line stands for one. */
 static void tell_peeked(const struct errand *errand, const redisReply *reply)
 {
-	size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements : 0;
+	size_t each = errand->queue->kind->tells_ids ? 2 : 1;
+	size_t count = reply->type == REDIS_REPLY_ARRAY ? reply->elements / each : 0;
 	struct queue_peeked *messages = xcalloc(count + 1, sizeof(*messages));
 	char (*places)[PLACE_BYTES] = xcalloc(count + 1, PLACE_BYTES);
 
 	for (size_t i = 0; i < count; i++) {
+		const redisReply *body = reply->element[each * i + each - 1];
+
 		snprintf(places[i], PLACE_BYTES, "%zu", i + 1);
 		messages[i] = (struct queue_peeked){
-			.id = places[i], .body = reply->element[i]->str, .body_bytes = (size_t)reply->element[i]->len,
+			.id = each == 2 ? reply->element[each * i]->str : places[i],
+			.body = body->str, .body_bytes = (size_t)body->len,
 		};
 	}
 	errand->peeked(errand->arg, messages, count, NULL);
@@ -145,7 +153,7 @@ void redis_peek(struct queue *face, unsigned max, queue_peek_fn *done, void *arg
 	snprintf(count, sizeof(count), "%u", max);
 	snprintf(longest, sizeof(longest), "%d", LIMIT_REDIS_ITEM_BYTES);
 	snprintf(most, sizeof(most), "%d", LIMIT_REDIS_TAKE_BYTES);
-	redis_eval(errand->queue, redis_peek_script, 3, (const char *[]){ count, longest, most }, NULL, on_peeked, errand);
+	redis_eval(errand->queue, errand->queue->kind->peek, 3, (const char *[]){ count, longest, most }, NULL, on_peeked, errand);
 }
 
 /* -- depth ------------------------------------------------------------------------------------------ */
@@ -158,6 +166,7 @@ static void on_measured(void *arg, const struct redisReply *reply, const struct 
 	if (err == NULL) {
 		depth.visible = number_at(reply, 0);
 		depth.hidden = number_at(reply, 1);
+		depth.oldest_age_ms = number_at(reply, 3);
 		snprintf(depth.dead_letter, sizeof(depth.dead_letter), "%s", errand->queue->keys[REDIS_KEY_DEAD]);
 	}
 	errand->depth(errand->arg, err == NULL ? &depth : NULL, err);
@@ -169,7 +178,7 @@ void redis_measure(struct queue *face, queue_depth_fn *done, void *arg)
 	struct errand *errand = errand_create(face, arg);
 
 	errand->depth = done;
-	redis_eval(errand->queue, redis_measure_script, 0, NULL, NULL, on_measured, errand);
+	redis_eval(errand->queue, errand->queue->kind->measure, 0, NULL, NULL, on_measured, errand);
 }
 
 /* -- redrive ---------------------------------------------------------------------------------------- */
@@ -203,7 +212,7 @@ static void move_some(struct errand *errand)
 
 	snprintf(count, sizeof(count), "%d",
 		errand->left >= 0 && errand->left < REDIS_TAKE_MAX ? (int)errand->left : REDIS_TAKE_MAX);
-	redis_eval(errand->queue, redis_redrive_script, 1, (const char *[]){ count }, NULL, on_moved, errand);
+	redis_eval(errand->queue, errand->queue->kind->redrive, 1, (const char *[]){ count }, NULL, on_moved, errand);
 }
 
 void redis_redrive(struct queue *face, queue_progress_fn *progress, queue_redrive_fn *done, void *arg)

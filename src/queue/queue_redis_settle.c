@@ -99,7 +99,7 @@ static void run(struct redis_settler *settler)
 		list_append(&settler->sent, &message->link);
 	}
 	settler->calling = true;
-	redis_eval(queue_of(settler), redis_settle_script, count, argv, NULL, on_settled, settler);
+	redis_eval(queue_of(settler), queue_of(settler)->kind->settle, count, argv, NULL, on_settled, settler);
 }
 
 static void on_turn(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* queue_redis_taker.c - items out of the list, into our hands.
  *
- * The script takes as many as there are and fit; when it finds fewer, BLMOVE waits on a connection of its own
+ * The script takes as many as there are and fit; when it finds fewer, a call waits on a connection of its own
  * for the next, which the script then admits.  The beat runs the script now and then even when nothing fits: it
  * says that we live, takes over from those who don't, and finds what somebody began to take and did not. */
 #include <hiredis/hiredis.h>
@@ -67,6 +67,8 @@ static void failed(struct redis_taker *taker, const struct error *err)
 	double wait_s = redis_trouble_note(queue_of(taker), &taker->trouble, err);
 
 	taker->client_id = 0;
+	/* The script comes next: it finds what was taken by half, and makes what a new server lacks. */
+	taker->asked = 1;
 	if (!ev_is_active(&taker->rest) && !taker->stopped)
 		redis_arm(queue_of(taker), &taker->rest, wait_s);
 }
@@ -175,7 +177,7 @@ static void take(struct redis_taker *taker)
 	snprintf(most, sizeof(most), "%d", LIMIT_REDIS_TAKE_BYTES);
 	taker->taking = true;
 	figures_update(taker);
-	redis_eval(queue_of(taker), redis_take_script, sizeof(argv) / sizeof(*argv), argv, NULL, on_taken, taker);
+	redis_eval(queue_of(taker), queue_of(taker)->kind->take, sizeof(argv) / sizeof(*argv), argv, NULL, on_taken, taker);
 }
 
 /* -- waiting ---------------------------------------------------------------------------------------- */
@@ -187,8 +189,7 @@ static void on_untaken(void *arg, const struct redisReply *reply, const struct e
 	(void)reply;
 	taker->untaking--;
 	if (err != NULL)
-		log_debug(&queue_of(taker)->face.log, "an item waits in %s for the next who takes: %s",
-			queue_of(taker)->keys[REDIS_KEY_TAKING], err->text);
+		log_debug(&queue_of(taker)->face.log, "an item waits for the next who takes: %s", err->text);
 	redis_taker_poke(taker);
 }
 
@@ -196,7 +197,7 @@ static void on_untaken(void *arg, const struct redisReply *reply, const struct e
 static void untake(struct redis_taker *taker)
 {
 	taker->untaking++;
-	redis_eval(queue_of(taker), redis_untake_script, 0, NULL, NULL, on_untaken, taker);
+	redis_eval(queue_of(taker), queue_of(taker)->kind->untake, 1, (const char *[]){ taker->owner }, NULL, on_untaken, taker);
 }
 
 static void on_client_id(void *arg, const struct redisReply *reply, const struct error *err)
@@ -234,17 +235,12 @@ static void on_heard(void *arg, const struct redisReply *reply, const struct err
 static void listen_for_next(struct redis_taker *taker)
 {
 	struct queue_redis *queue = queue_of(taker);
-	bool left = queue->face.conf->pop == CONF_POP_LEFT;
-	char wait[16];
-	const char *argv[] = { "BLMOVE", queue->keys[REDIS_KEY_LIST], queue->keys[REDIS_KEY_TAKING],
-		left ? "LEFT" : "RIGHT", left ? "RIGHT" : "LEFT", wait };
 
-	snprintf(wait, sizeof(wait), "%d", REDIS_BLOCK_S);
 	taker->listening = true;
 	figures_update(taker);
 	if (taker->client_id == 0)
 		redis_command(queue->ear, 2, (const char *[]){ "CLIENT", "ID" }, NULL, on_client_id, taker);
-	redis_command(queue->ear, sizeof(argv) / sizeof(*argv), argv, NULL, on_heard, taker);
+	queue->kind->listen(queue, on_heard, taker);
 }
 
 /* -- one after the other ---------------------------------------------------------------------------- */

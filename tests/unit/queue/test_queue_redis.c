@@ -1,183 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists on a real redis-server, which is killed and started again where that is the case. */
-#include <hiredis/hiredis.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../cmocka_all.h"
-#include "../net/redis_server.h"
 #include "base/mem.h"
-#include "queue/queue_redis.h"
-
-enum { LATE_S = 40, HELD_MAX = 400 };
-
-struct holder {
-	struct ev_loop *loop;
-	struct log log;
-	struct conf_queue conf;
-	struct queue *queue;
-	struct queue_message *held[HELD_MAX];
-	size_t count, done, batches;
-	struct error error;
-	size_t sent, seen;
-	char *texts;                    /* of what was peeked at, each with a space behind it */
-	struct queue_depth depth;
-	uint64_t moved, progressed;
-	bool stopped;
-};
-
-static struct redis_server server;
-static struct ev_loop *loop;
-static struct redis *side;              /* the producer's and the auditor's own connection */
-
-static void on_late(struct ev_loop *at, ev_timer *timer, int revents)
-{
-	(void)at, (void)timer, (void)revents;
-	fail_msg("nothing happened for %d s", LATE_S);
-}
-
-/* Runs the loop until condition holds. */
-#define RUN_UNTIL(condition) \
-	do { \
-		ev_timer late; \
-		ev_timer_init(&late, on_late, LATE_S, 0.); \
-		ev_now_update(loop); \
-		ev_timer_start(loop, &late); \
-		while (!(condition)) \
-			ev_run(loop, EVRUN_ONCE); \
-		ev_timer_stop(loop, &late); \
-	} while (0)
-
-/* -- what the producer and the auditor do -------------------------------------------------------------- */
-
-struct said {
-	bool told, failed;
-	long long number;
-	char *text;                     /* of a text, or of all texts of an array, each with a space behind it */
-};
-
-static void on_said(void *arg, const struct redisReply *reply, const struct error *err)
-{
-	struct said *said = arg;
-
-	said->told = true;
-	said->failed = err != NULL;
-	if (err != NULL)
-		return;
-	said->number = reply->integer;
-	said->text = xstrdup(reply->str != NULL ? reply->str : "");
-	for (size_t i = 0; i < reply->elements; i++) {
-		char *more = xasprintf("%s%s ", said->text, reply->element[i]->str);
-
-		free(said->text);
-		said->text = more;
-	}
-}
-
-/* Until it is answered without an error: the server may just be starting. */
-static struct said say(int argc, const char *const *argv)
-{
-	struct said said = { 0 };
-
-	do {
-		said = (struct said){ 0 };
-		redis_command(side, argc, argv, NULL, on_said, &said);
-		RUN_UNTIL(said.told);
-	} while (said.failed);
-	return said;
-}
-
-#define SAY(...) say((int)(sizeof((const char *[]){ __VA_ARGS__ }) / sizeof(char *)), (const char *[]){ __VA_ARGS__ })
-
-static long long number(struct said said)
-{
-	free(said.text);
-	return said.number;
-}
-
-static void assert_says(struct said said, const char *want)
-{
-	assert_string_equal(said.text, want);
-	free(said.text);
-}
-
-/* -- holders ------------------------------------------------------------------------------------------ */
-
-static void on_received(void *arg, struct queue_message **messages, size_t count)
-{
-	struct holder *holder = arg;
-
-	holder->batches++;
-	for (size_t i = 0; i < count; i++)
-		holder->held[holder->count++] = messages[i];
-}
-
-static void on_done(void *arg, const struct error *err)
-{
-	struct holder *holder = arg;
-
-	holder->done++;
-	if (err != NULL)
-		holder->error = *err;
-}
-
-static void on_stopped(void *arg, const struct error *err)
-{
-	assert_null(err);
-	((struct holder *)arg)->stopped = true;
-}
-
-static void open_queue(struct holder *holder)
-{
-	struct queue_events events = { .received = on_received, .arg = holder };
-	struct queue_env env = { .loop = loop, .log = &holder->log };
-	struct error err;
-
-	log_init(&holder->log, NULL, "holder");
-	holder->queue = queue_create(&holder->conf, &env, &events, &err);
-	assert_non_null(holder->queue);
-}
-
-static void begin(struct holder *holder, const char *list, enum conf_pop pop)
-{
-	*holder = (struct holder){
-		.loop = loop, .conf = { .name = (char *)"q", .type = CONF_QUEUE_REDIS, .url = server.unix_url,
-			.list = (char *)list, .pop = pop },
-	};
-	open_queue(holder);
-}
-
-static void take_up_to(struct holder *holder, unsigned room)
-{
-	queue_set_room(holder->queue, room);
-	queue_start(holder->queue);
-}
-
-static void end(struct holder *holder)
-{
-	queue_destroy(holder->queue);
-	holder->queue = NULL;
-	free(holder->texts);
-}
-
-static void assert_bodies(const struct holder *holder, size_t from, const char *const *want, size_t count)
-{
-	assert_int_equal(holder->count - from, count);
-	for (size_t i = 0; i < count; i++) {
-		assert_string_equal(holder->held[from + i]->body, want[i]);
-		assert_int_equal(holder->held[from + i]->body_bytes, strlen(want[i]));
-	}
-}
-
-static void settle_all(struct holder *holder, enum queue_verdict verdict)
-{
-	holder->done = 0;
-	for (size_t i = 0; i < holder->count; i++)
-		queue_settle(holder->held[i], verdict, on_done, holder);
-	RUN_UNTIL(holder->done == holder->count);
-}
+#include "redis_holder.h"
 
 static void assert_empty(const char *list)
 {
@@ -262,44 +91,10 @@ static void what_is_returned_stands_in_front_again_in_order(void **state)
 	}
 }
 
-static void on_sent(void *arg, size_t sent, const struct error *err)
-{
-	struct holder *holder = arg;
-
-	assert_null(err);
-	holder->sent = sent;
-}
-
-static void on_peeked(void *arg, const struct queue_peeked *messages, size_t count, const struct error *err)
-{
-	struct holder *holder = arg;
-
-	assert_null(err);
-	holder->seen = count;
-	for (size_t i = 0; i < count; i++) {
-		char *more = xasprintf("%s%s=%s ", i > 0 ? holder->texts : "", messages[i].id, messages[i].body);
-
-		free(holder->texts);
-		holder->texts = more;
-	}
-}
-
-static void on_measured(void *arg, const struct queue_depth *depth, const struct error *err)
-{
-	assert_null(err);
-	((struct holder *)arg)->depth = *depth;
-}
-
 static void on_progress(void *arg, uint64_t moved, int64_t total)
 {
 	assert_int_equal(total, 250);
 	((struct holder *)arg)->progressed = moved;
-}
-
-static void on_redriven(void *arg, uint64_t moved, const struct error *err)
-{
-	assert_null(err);
-	((struct holder *)arg)->moved = moved;
 }
 
 static void what_is_sent_is_seen_counted_and_not_taken_by_that(void **state)
@@ -385,17 +180,6 @@ static void what_somebody_began_to_take_comes_before_the_rest(void **state)
 	settle_all(&holder, QUEUE_DONE);
 	assert_empty("began");
 	end(&holder);
-}
-
-/* Makes all who live now look as if they had been silent for long. */
-static void silence_all(const char *workers)
-{
-	struct said said = SAY("HKEYS", workers);
-	char *rest = NULL;
-
-	for (char *name = strtok_r(said.text, " ", &rest); name != NULL; name = strtok_r(NULL, " ", &rest))
-		number(SAY("HSET", workers, name, "1"));
-	free(said.text);
 }
 
 static void what_a_dead_holder_held_is_taken_over_in_order_under_its_ids(void **state)
@@ -580,31 +364,6 @@ static void a_refusal_renames_and_goes_on_when_it_is_over(void **state)
 	end(&holder);
 }
 
-static int set_up(void **state)
-{
-	struct log log;
-	struct error err;
-
-	(void)state;
-	log_set_level(LOG_LEVEL_ERROR);
-	log_init(&log, NULL, "side");
-	redis_server_init(&server, false, false);
-	redis_server_start(&server, NULL);
-	loop = ev_loop_new(EVFLAG_AUTO);
-	side = redis_create(loop, &log, server.unix_url, &err);
-	number(SAY("PING"));
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	redis_destroy(side);
-	ev_loop_destroy(loop);
-	redis_server_finish(&server);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -625,5 +384,5 @@ int main(void)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, redis_set_up, redis_tear_down);
 }

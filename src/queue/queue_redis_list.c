@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue_redis_script.c - what runs in the server, each script all or nothing to everybody else.
+/* queue_redis_list.c - a list as a queue: what runs in the server, each script all or nothing to everybody else.
  *
  * KEYS: list, taking, held, workers, sequence, dead.  ARGV[1] is the end that is popped; producers push at the
  * other one.  An entry of held is "OWNER DELIVERIES ITEM" under its id, "SEQUENCE-NONCE": the sequence keeps
@@ -8,6 +8,9 @@
  * A script that fails goes no further, and what it has done stays done.  So an item is written to its new place
  * before it is removed from its old one, and the first word of each is a write, which a server that is full
  * or read-only refuses before anything has moved. */
+#include <stdio.h>
+
+#include "base/mem.h"
 #include "queue/queue_redis.h"
 
 #define ENDS \
@@ -23,7 +26,7 @@
 
 /* ARGV: end, owner, former name or "", how many, nonce, silence in ms, limit of an item, limit of the answer.
  * Answers how many were too long, then id, deliveries and item of each. */
-const char redis_take_script[] = ENDS PARTS
+static const char take_script[] = ENDS PARTS
 	"local owner, room, nonce = ARGV[2], tonumber(ARGV[4]), ARGV[5]\n"
 	"local silence, longest, left = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])\n"
 	"local time = redis.call('TIME')\n"
@@ -68,7 +71,7 @@ const char redis_take_script[] = ENDS PARTS
 	"    if not item then break end\n"
 	"    if #item > longest then\n"
 	"      redis.call(push, KEYS[6], item)\n"
-	"      toolong = toolong + 1\n"
+	"      toolong, left = toolong + 1, left - #item\n"
 	"    else\n"
 	"      give(string.format('%016.0f-%s', redis.call('INCR', KEYS[5]), nonce), 1, item)\n"
 	"    end\n"
@@ -79,7 +82,7 @@ const char redis_take_script[] = ENDS PARTS
 	"return out\n";
 
 /* What was being taken goes back to where it came from, the newest of it first. */
-const char redis_untake_script[] = ENDS
+static const char untake_script[] = ENDS
 	"local count = 0\n"
 	"while redis.call('LMOVE', KEYS[2], KEYS[1], right and 'LEFT' or 'RIGHT', right and 'RIGHT' or 'LEFT') do\n"
 	"  count = count + 1\n"
@@ -88,7 +91,7 @@ const char redis_untake_script[] = ENDS
 
 /* ARGV: end, then verdict and id of each.  Answers 1 for each that was held, 0 for the others.  Those that go
  * back stand in front of all others again, in their old order. */
-const char redis_settle_script[] = ENDS PARTS
+static const char settle_script[] = ENDS PARTS
 	"local out, back = {}, {}\n"
 	"for i = 2, #ARGV, 2 do\n"
 	"  local entry = redis.call('HGET', KEYS[3], ARGV[i + 1])\n"
@@ -110,13 +113,13 @@ const char redis_settle_script[] = ENDS PARTS
 	"return out\n";
 
 /* Also the probe: LMOVE is the newest command in use, and without its source it does nothing. */
-const char redis_measure_script[] =
+static const char measure_script[] =
 	"redis.call('LMOVE', KEYS[1] .. ':gantry:nothing', KEYS[2], 'LEFT', 'RIGHT')\n"
 	"return { redis.call('LLEN', KEYS[1]) + redis.call('LLEN', KEYS[2]), redis.call('HLEN', KEYS[3]),\n"
 	"         redis.call('LLEN', KEYS[6]) }\n";
 
 /* ARGV: end, how many, limit of an item, limit of the answer. */
-const char redis_peek_script[] = ENDS
+static const char peek_script[] = ENDS
 	"local out, room, left = {}, tonumber(ARGV[2]), tonumber(ARGV[4])\n"
 	"for _, key in ipairs({ KEYS[2], KEYS[1] }) do\n"
 	"  local at = 0\n"
@@ -130,7 +133,7 @@ const char redis_peek_script[] = ENDS
 	"return out\n";
 
 /* ARGV: end, how many.  They queue up anew, in their old order.  Answers how many moved and how many are left. */
-const char redis_redrive_script[] = ENDS
+static const char redrive_script[] = ENDS
 	"local moved = 0\n"
 	"while moved < tonumber(ARGV[2]) do\n"
 	"  if not redis.call('LMOVE', KEYS[6], KEYS[1], right and 'RIGHT' or 'LEFT', right and 'LEFT' or 'RIGHT') then\n"
@@ -139,3 +142,38 @@ const char redis_redrive_script[] = ENDS
 	"  moved = moved + 1\n"
 	"end\n"
 	"return { moved, redis.call('LLEN', KEYS[6]) }\n";
+
+static char *first_argument(const struct conf_queue *conf)
+{
+	return xstrdup(conf->pop == CONF_POP_LEFT ? "left" : "right");
+}
+
+static void listen_for_next(struct queue_redis *queue, redis_done_fn *done, void *arg)
+{
+	bool left = queue->face.conf->pop == CONF_POP_LEFT;
+	char wait[16];
+	const char *argv[] = { "BLMOVE", queue->keys[REDIS_KEY_LIST], queue->keys[REDIS_KEY_TAKING],
+		left ? "LEFT" : "RIGHT", left ? "RIGHT" : "LEFT", wait };
+
+	snprintf(wait, sizeof(wait), "%d", REDIS_BLOCK_S);
+	redis_command(queue->ear, sizeof(argv) / sizeof(*argv), argv, NULL, done, arg);
+}
+
+static char *key_of(const struct conf_queue *conf, enum redis_key key)
+{
+	static const char *const tails[REDIS_KEYS] = {
+		[REDIS_KEY_LIST] = "",                      [REDIS_KEY_TAKING] = ":gantry:taking",
+		[REDIS_KEY_HELD] = ":gantry:held",          [REDIS_KEY_WORKERS] = ":gantry:workers",
+		[REDIS_KEY_SEQUENCE] = ":gantry:sequence",  [REDIS_KEY_DEAD] = ":dead",
+	};
+
+	return xasprintf("%s%s", conf->list, tails[key]);
+}
+
+const struct redis_kind redis_list_kind = {
+	.take = take_script, .untake = untake_script, .settle = settle_script, .measure = measure_script,
+	.peek = peek_script, .redrive = redrive_script,
+	.first_argument = first_argument,
+	.key_of = key_of,
+	.listen = listen_for_next,
+};
