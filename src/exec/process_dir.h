@@ -78,21 +78,25 @@ char *process_dir_read_stop(const char *directory);
 /* A descriptor of PROCESS_LOG or PROCESS_RESULT, or -1 with errno. */
 int process_dir_open(const char *directory, const char *name);
 bool process_dir_remove(const char *directory);
+/* When the last word was written, wall clock; 0: there is nothing. */
+int64_t process_dir_written_ms(const char *directory);
+/* What its log and its result take on disk. */
+int64_t process_dir_bytes(const char *directory);
 
 /* -- keeping ---------------------------------------------------------------------------------- */
 
-/* One pass over a state directory that removes what ended long ago, a few at a time. */
+/* One pass over a state directory that finds what ended long ago, a few at a time. */
 struct process_sweep;
-/* Whether the job named is still of interest, so that its directory has to stay. */
-typedef bool process_keep_fn(void *arg, const char *job);
+/* The directory of a launch of the job named ("": of none) that will never run again: process_dir_remove()
+ * may take it, now or later. */
+typedef void process_old_fn(void *arg, const char *job, const char *directory);
 
-/* Of launches that nothing was written to since older_than_ms (wall clock), removes those that keep does
- * not want; keep is asked for each.  NULL with err. */
-struct process_sweep *process_sweep_create(const char *state_dir, int64_t older_than_ms, process_keep_fn *keep,
+/* Tells of launches that nothing was written to since older_than_ms (wall clock).  NULL with err. */
+struct process_sweep *process_sweep_create(const char *state_dir, int64_t older_than_ms, process_old_fn *old,
 	void *arg, struct error *err);
 /* Looks at up to max launches; false when the pass is over. */
 bool process_sweep_step(struct process_sweep *sweep, size_t max);
-/* How many were removed; ends the pass. */
-size_t process_sweep_destroy(struct process_sweep *sweep);
+/* Ends the pass; NULL is allowed. */
+void process_sweep_destroy(struct process_sweep *sweep);
 
 #endif

@@ -12,6 +12,7 @@
  *              exit.new                room for exit, held from the start; with an "end" line it is as good
  *              exit.lost               a link whose text is the result, when the disk took nothing else
  *              void                    given up before it ran: no shim starts it any more
+ *      STATE/api-readers               how far the readers of GET /status/ID are (api/deploy_reader.h)
  *      STATE/parallel/DEPLOYER/N       locked (OFD) by the command in slot N
  *
  * started and exit are lines of a key, a blank and a value; the last line is "end". */

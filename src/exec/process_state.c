@@ -149,12 +149,11 @@ struct process_sweep {
 	char *jobs;
 	DIR *dir;
 	int64_t older_than_ms;
-	process_keep_fn *keep;
+	process_old_fn *old;
 	void *arg;
-	size_t removed;
 };
 
-struct process_sweep *process_sweep_create(const char *state_dir, int64_t older_than_ms, process_keep_fn *keep,
+struct process_sweep *process_sweep_create(const char *state_dir, int64_t older_than_ms, process_old_fn *old,
 	void *arg, struct error *err)
 {
 	struct process_sweep *sweep = xnew(struct process_sweep);
@@ -162,7 +161,7 @@ struct process_sweep *process_sweep_create(const char *state_dir, int64_t older_
 	sweep->jobs = xasprintf("%s/" PROCESS_JOBS, state_dir);
 	sweep->dir = opendir(sweep->jobs);
 	sweep->older_than_ms = older_than_ms;
-	sweep->keep = keep;
+	sweep->old = old;
 	sweep->arg = arg;
 	if (sweep->dir != NULL)
 		return sweep;
@@ -172,7 +171,7 @@ struct process_sweep *process_sweep_create(const char *state_dir, int64_t older_
 }
 
 /* The log's time is that of the last word; without one the directory's. */
-static int64_t last_written_ms(const char *directory)
+int64_t process_dir_written_ms(const char *directory)
 {
 	static const char *const names[] = { PROCESS_LOG, PROCESS_RESULT, "." };
 	int64_t last_ms = 0;
@@ -188,15 +187,30 @@ static int64_t last_written_ms(const char *directory)
 	return last_ms;
 }
 
+int64_t process_dir_bytes(const char *directory)
+{
+	static const char *const names[] = { PROCESS_LOG, PROCESS_RESULT };
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char *path = xasprintf("%s/%s", directory, names[i]);
+		struct stat st;
+
+		if (lstat(path, &st) == 0)
+			bytes += (int64_t)st.st_blocks * 512;
+		free(path);
+	}
+	return bytes;
+}
+
 static void sweep_one(struct process_sweep *sweep, const char *name)
 {
 	char *directory = xasprintf("%s/%s", sweep->jobs, name);
 	struct process_status status;
 
-	if (last_written_ms(directory) < sweep->older_than_ms && process_dir_read(directory, &status, NULL) &&
-	    status.state != PROCESS_RUNNING && status.state != PROCESS_STARTING &&
-	    (status.job[0] == '\0' || !sweep->keep(sweep->arg, status.job)) && process_dir_remove(directory))
-		sweep->removed++;
+	if (process_dir_written_ms(directory) < sweep->older_than_ms && process_dir_read(directory, &status, NULL) &&
+	    status.state != PROCESS_RUNNING && status.state != PROCESS_STARTING)
+		sweep->old(sweep->arg, status.job, directory);
 	free(directory);
 }
 
@@ -213,16 +227,12 @@ bool process_sweep_step(struct process_sweep *sweep, size_t max)
 	return true;
 }
 
-size_t process_sweep_destroy(struct process_sweep *sweep)
+void process_sweep_destroy(struct process_sweep *sweep)
 {
-	size_t removed;
-
 	if (sweep == NULL)
-		return 0;
-	removed = sweep->removed;
+		return;
 	if (sweep->dir != NULL)
 		closedir(sweep->dir);
 	free(sweep->jobs);
 	free(sweep);
-	return removed;
 }
