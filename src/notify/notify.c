@@ -5,15 +5,21 @@
 #include "notify/notify_impl.h"
 
 static const struct notify_impl *const impls[CONF_SINK_TYPES] = {
-	[CONF_SINK_REDIS] = &notify_redis,
+	[CONF_SINK_REDIS] = &notify_redis, [CONF_SINK_WEBHOOK] = &notify_webhook, [CONF_SINK_EMAIL] = &notify_email,
+	[CONF_SINK_SNS] = &notify_sns,     [CONF_SINK_SLACK] = &notify_slack,     [CONF_SINK_EXEC] = &notify_exec,
+	[CONF_SINK_CELERY] = &notify_celery,
 };
 
 struct notify *notify_create(const struct conf_sink *conf, const struct notify_env *env, struct error *err)
 {
 	struct notify *notify = impls[conf->type]->create(conf, env, err);
 
-	if (notify != NULL)
-		notify->impl = impls[conf->type];
+	if (notify == NULL)
+		return NULL;
+	notify->impl = impls[conf->type];
+	notify->conf = conf;
+	notify->env = *env;
+	list_init(&notify->posts);
 	return notify;
 }
 
@@ -28,7 +34,7 @@ const char *notify_name(const struct notify *notify)
 	return notify->impl->name;
 }
 
-void notify_send(struct notify *notify, const char *text, notify_done_fn *done, void *arg)
+void notify_send(struct notify *notify, const struct notice *notice, notify_done_fn *done, void *arg)
 {
-	notify->impl->send(notify, text, done, arg);
+	notify->impl->send(notify, notice, done, arg);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* notify_redis.c - publishes to a channel and pushes on a capped list.
+/* notify_redis.c - publishes to a channel, pushes on a capped list, sets a key.
  *
- * PUBLISH reaches who listens now, the list keeps the newest `keep` for who comes later.  The commands go
+ * PUBLISH reaches who listens now, the list keeps the newest `keep` for who comes later, the key has the newest for
+ * who asks after one job.  The commands go
  * out together; the text has arrived when the last of them was answered without an error.  A
  * repeat after a broken connection may show a text twice: each carries its id. */
 #include "notify/notify_impl.h"
@@ -12,11 +13,12 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "net/redis.h"
+#include "notify/celery_meta.h"
+#include "notify/notice_text.h"
 
 struct notify_redis {
 	struct notify base;
 	struct redis *redis;
-	const struct conf_sink *conf;
 	struct list sendings;           /* struct sending, by link */
 };
 
@@ -33,7 +35,6 @@ static struct notify *create(const struct conf_sink *conf, const struct notify_e
 {
 	struct notify_redis *sink = xnew(struct notify_redis);
 
-	sink->conf = conf;
 	list_init(&sink->sendings);
 	sink->redis = redis_create(env->loop, env->log, conf->url, err);
 	if (sink->redis == NULL) {
@@ -64,7 +65,10 @@ static void on_answer(void *arg, const struct redisReply *reply, const struct er
 	if (--sending->outstanding > 0)
 		return;
 	list_remove(&sending->link);
-	sending->done(sending->arg, sending->error.kind != ERROR_NONE ? &sending->error : NULL);
+	/* What the server holds against a command today it may take tomorrow. */
+	if (sending->error.kind == ERROR_INVALID)
+		sending->error.kind = ERROR_REFUSED;
+	sending->done(sending->arg, sending->error.kind != ERROR_NONE ? &sending->error : NULL, 0);
 	free(sending);
 }
 
@@ -74,28 +78,75 @@ static void command(struct notify_redis *sink, struct sending *sending, int argc
 	redis_command(sink->redis, argc, argv, NULL, on_answer, sending);
 }
 
-static void send_text(struct notify *notify, const char *text, notify_done_fn *done, void *arg)
+static void set_key(struct notify_redis *sink, struct sending *sending, const struct notice *notice)
+{
+	const struct conf_sink *conf = sink->base.conf;
+	char *key = notice_text_line(notice->doc, conf->key);
+	char ttl[24];
+
+	snprintf(ttl, sizeof(ttl), "%lld", (long long)conf->ttl_ms);
+	if (conf->ttl_ms > 0)
+		command(sink, sending, 5, (const char *[]){ "SET", key, notice->text, "PX", ttl });
+	else
+		command(sink, sending, 3, (const char *[]){ "SET", key, notice->text });
+	free(key);
+}
+
+/* The way of Celery's own backend.  What only begins must not come after what has ended. */
+static void send_meta(struct notify *notify, const struct notice *notice, notify_done_fn *done, void *arg)
 {
 	struct notify_redis *sink = (struct notify_redis *)notify;
-	const struct conf_sink *conf = sink->conf;
+	struct sending *sending = xnew(struct sending);
+	bool final = false;
+	char *meta = celery_meta(notice, &final), *key = meta != NULL ? celery_meta_key(notice) : NULL, ttl[24];
+
+	list_append(&sink->sendings, &sending->link);
+	sending->done = done;
+	sending->arg = arg;
+	snprintf(ttl, sizeof(ttl), "%lld", (long long)notify->conf->ttl_ms);
+	if (meta == NULL)
+		command(sink, sending, 1, (const char *[]){ "PING" });
+	else if (final)
+		command(sink, sending, 5, (const char *[]){ "SET", key, meta, "PX", ttl });
+	else
+		command(sink, sending, 6, (const char *[]){ "SET", key, meta, "PX", ttl, "NX" });
+	if (final)
+		command(sink, sending, 3, (const char *[]){ "PUBLISH", key, meta });
+	free(meta);
+	free(key);
+}
+
+static void send_notice(struct notify *notify, const struct notice *notice, notify_done_fn *done, void *arg)
+{
+	struct notify_redis *sink = (struct notify_redis *)notify;
+	const struct conf_sink *conf = notify->conf;
 	struct sending *sending = xnew(struct sending);
 	char last[16];
 
 	list_append(&sink->sendings, &sending->link);
 	sending->done = done;
 	sending->arg = arg;
+	if (conf->key != NULL)
+		set_key(sink, sending, notice);
 	if (conf->list != NULL) {
 		snprintf(last, sizeof(last), "%u", conf->keep > 0 ? conf->keep - 1 : 0);
-		command(sink, sending, 3, (const char *[]){ "LPUSH", conf->list, text });
+		command(sink, sending, 3, (const char *[]){ "LPUSH", conf->list, notice->text });
 		command(sink, sending, 4, (const char *[]){ "LTRIM", conf->list, "0", last });
 	}
 	if (conf->channel != NULL)
-		command(sink, sending, 3, (const char *[]){ "PUBLISH", conf->channel, text });
+		command(sink, sending, 3, (const char *[]){ "PUBLISH", conf->channel, notice->text });
 }
+
+const struct notify_impl notify_celery = {
+	.name = "celery",
+	.create = create,
+	.destroy = destroy,
+	.send = send_meta,
+};
 
 const struct notify_impl notify_redis = {
 	.name = "redis",
 	.create = create,
 	.destroy = destroy,
-	.send = send_text,
+	.send = send_notice,
 };
