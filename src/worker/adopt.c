@@ -16,9 +16,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "worker/counters.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
 #include "worker/retention.h"
+#include "worker/tell.h"
 
 static bool may_adopt(const struct worker *worker)
 {
@@ -101,6 +103,11 @@ static void take_up(struct worker *worker, struct job *job)
 	message = resume_message(worker_find_intake(worker, job->queue), &job->message);
 	holding = holding_create(worker, job, message);
 	log_info(&holding->log, "adopted while %s", job_state_name(job->state));
+	/* One that was rejected for its lock when it came was never accepted. */
+	if (job->attempt.number == 0 && job->state != JOB_FAILED)
+		tell_accepted(worker, job);
+	if (job_state_final(job->state))
+		tell_ended(worker, job);
 	holding_take(holding);
 	go_on(holding);
 	holding_put(worker);
@@ -152,15 +159,16 @@ static void on_disowned(void *arg, size_t count, const struct error *err)
 	else if (count > 0)
 		channel_send(worker, REPORT_RELEASED, "", "");
 	adopt_start(worker);
+	deliver_wake(worker->deliver);
 }
 
 void adopt_orphans(struct worker *worker, const char *owner, const char *how)
 {
 	char *text = xasprintf("worker %s %s", owner, how);
 	char *key = xasprintf("worker_crashed/%s", owner);
-	struct store_fault fault = { .kind = "worker_crashed", .text = text };
+	struct fault fault = { .kind = "worker_crashed", .text = text };
 
-	faults_record(worker->faults, &fault, key, NULL, NULL);
+	faults_record(worker, &fault, key, NULL, NULL);
 	store_disown(worker->store, owner, on_disowned, worker);
 	free(key);
 	free(text);
@@ -195,8 +203,11 @@ static void take_granted(struct holding *holding, const struct job *news)
 	job->state = news->state;
 	job->grant = news->grant;
 	job->fence = news->fence;
-	if (job_state_final(news->state))
+	if (job_state_final(news->state)) {
 		log_info(&holding->log, "%s", news->detail != NULL ? news->detail : job_state_name(news->state));
+		counters_ended(holding, news->state);
+		tell_ended(holding->worker, news);
+	}
 	go_on(holding);
 }
 
@@ -299,7 +310,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 	adopt_sweep(worker);
 	adopt_start(worker);
 	events_check(worker);
-	faults_publish(worker->faults);
 	retention_tick(worker);
 }
 
@@ -327,8 +337,21 @@ static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
 	_exit(EXIT_FAILURE);
 }
 
+/* Somebody on another host, maybe: the master wakes only its own workers. */
+static void on_news(void *arg, bool orphans)
+{
+	struct worker *worker = arg;
+
+	if (worker->state <= WORKER_PARKED)
+		return;
+	adopt_sweep(worker);
+	if (orphans)
+		adopt_start(worker);
+}
+
 void adopt_start_ticking(struct worker *worker)
 {
+	store_on_news(worker->store, on_news, worker);
 	worker->turned_ms = clock_boot_ms();
 	ev_check_init(&worker->turn, on_turn);
 	ev_set_priority(&worker->turn, EV_MAXPRI);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "worker/counters.h"
 #include "worker/holding.h"
+#include "worker/tell.h"
 
 /* The owner before us may have asked a moment ago, and a launch is not listed in its first moments. */
 static const double ADOPTED_LOOK_AFTER_S = 5;
@@ -49,6 +51,7 @@ static void begin(struct holding *holding)
 	switch (holding->phase) {
 	case HOLDING_WAITING:
 	case HOLDING_PAUSED:
+	case HOLDING_SCREENING:
 		cancel_end(holding);
 		break;
 	case HOLDING_LAUNCHING:
@@ -91,6 +94,8 @@ void cancel_take_news(struct holding *holding, const struct job *news)
 		begin(holding);
 	} else if (holding->phase <= HOLDING_INTENDING) {
 		job->state = news->state;
+		tell_ended(holding->worker, news);
+		counters_ended(holding, job->state);
 		settle_message(holding);
 	} else {
 		/* The store knows of no launch and we do: it is stopped all the same. */

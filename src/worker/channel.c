@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/descriptor.h"
+#include "worker/counters.h"
+#include "worker/deliver.h"
 #include "worker/poison.h"
 #include "worker/worker.h"
 
@@ -74,6 +76,7 @@ void channel_send_alive(struct worker *worker)
 	struct report report = { 0 };
 	struct store_figures figures = { 0 };
 
+	counters_copy(worker);
 	report_init(&report, REPORT_ALIVE, worker->heritage.generation);
 	if (worker->store != NULL)
 		store_figures(worker->store, &figures);
@@ -91,6 +94,15 @@ void channel_send_alive(struct worker *worker)
 		channel_send(worker, REPORT_READY, "", worker->degraded);
 	for (size_t i = 0; worker->state >= WORKER_PARKED && i < worker->conf->queue_count; i++)
 		send_queue(worker, &worker->intakes[i]);
+}
+
+void channel_send_scale(struct worker *worker, unsigned wanted, uint64_t depth)
+{
+	struct report report = { 0 };
+
+	report_init(&report, REPORT_SCALE, worker->heritage.generation);
+	report.scale = (struct report_scale){ .wanted = wanted, .depth = depth };
+	send_report(worker, &report);
 }
 
 static void on_news(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -148,6 +160,7 @@ static void obey(struct worker *worker, const struct report *report, int passed_
 		break;
 	case REPORT_ADOPT:
 		adopt_start(worker);
+		deliver_wake(worker->deliver);
 		break;
 	case REPORT_SWEEP:
 		adopt_sweep(worker);
@@ -229,4 +242,6 @@ void channel_stop(struct worker *worker)
 	ev_io_stop(worker->loop, &worker->channel);
 	ev_timer_stop(worker->loop, &worker->heartbeat);
 	ev_timer_stop(worker->loop, &worker->news);
+	/* The last word: the page outlives us. */
+	counters_copy(worker);
 }

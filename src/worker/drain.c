@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "worker/backlog.h"
+#include "worker/deliver.h"
 #include "worker/holding.h"
 
 enum { LEAVE_GRACE_MS = 2000 };
@@ -46,7 +48,7 @@ static bool holds_nothing(const struct worker *worker)
 		if (worker->intakes[i].admitting > 0)
 			return false;
 	}
-	return worker->holdings.count == 0 && !worker->adopting;
+	return worker->holdings.count == 0 && !worker->adopting && deliver_is_idle(worker->deliver);
 }
 
 void drain_check(struct worker *worker)
@@ -109,6 +111,7 @@ void drain_start(struct worker *worker, int64_t deadline_ms, const char *why)
 		log_info(&worker->log, "draining: %s; %zu jobs may finish within %.1f s", why, worker->holdings.count,
 			(double)deadline_ms / 1000);
 		worker->state = WORKER_DRAINING;
+		backlog_stop(worker);
 		ev_init(&worker->deadline, on_deadline);
 		arm_deadline(worker, (double)deadline_ms / 1000);
 		stop_receiving(worker);
@@ -205,8 +208,12 @@ void drain_release(struct worker *worker)
 	if (worker->state != WORKER_DRAINING || worker->leaving)
 		return;
 	worker->state = WORKER_RELEASING;
+	/* Told before our own deadline: that one is not for what follows. */
+	ev_timer_stop(worker->loop, &worker->deadline);
+	arm_deadline(worker, longest_wait_s(worker));
 	adopt_stop_ticking(worker);
 	settle_flush(worker);
+	deliver_release(worker->deliver);
 	handover.jobs = xcalloc(worker->holdings.count + 1, sizeof(*handover.jobs));
 	table_each(&worker->holdings, collect, &handover);
 	store_note_messages(worker->store, handover.jobs, handover.count, on_noted, worker);

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/json_at.h"
 #include "worker/holding.h"
-#include "worker/refusal.h"
+#include "worker/screening.h"
 
 static const double LONG_AWAY_S = 60;
 
@@ -103,8 +103,6 @@ static void take(struct intake *intake, struct queue_message *message)
 	struct error err = { 0 };
 	json_t *event;
 
-	if (refusal_is_poison(intake, message))
-		return;
 	event = json_at_parse(message->body, message->body_bytes, &err);
 	if (!hear(intake->worker, event)) {
 		intake->strange++;
@@ -130,9 +128,8 @@ static void set_events(struct intake *intake, bool come)
 	exec_set_events(worker->removed.exec, come);
 }
 
-static void on_received(void *arg, struct queue_message **messages, size_t count)
+static void pass(struct intake *intake, struct queue_message **messages, size_t count)
 {
-	struct intake *intake = arg;
 	struct worker *worker = intake->worker;
 
 	for (size_t i = 0; i < count; i++) {
@@ -140,7 +137,14 @@ static void on_received(void *arg, struct queue_message **messages, size_t count
 		take(intake, messages[i]);
 		holding_put(worker);
 	}
-	events_check(worker);
+}
+
+static void on_received(void *arg, struct queue_message **messages, size_t count)
+{
+	struct intake *intake = arg;
+
+	screening_begin(intake, messages, count, pass);
+	events_check(intake->worker);
 	intake_update_room(intake);
 }
 

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* faults.h - what went wrong, recorded first and told second.  Private to src/worker. */
+/* faults.h - errors of the system, told through the outbox.  Private to src/worker. */
 #ifndef WORKER_FAULTS_H
 #define WORKER_FAULTS_H
 
-#include "worker/worker.h"
+#include "worker/deliver.h"
 
-struct faults;
+/* All texts are lent. */
+struct fault {
+	const char *kind;               /* "malformed", "launch_failed", "task_failed", "worker_crashed", ... */
+	const char *job_id;             /* may be NULL, as the next two */
+	const char *project;
+	const char *queue;
+	const char *text;               /* one line */
+	const char *body;               /* the message that was not understood; else NULL */
+};
 
-struct faults *faults_create(struct worker *worker, struct error *err);
-void faults_destroy(struct faults *faults);
-/* Records a fault (fields of it may be NULL; id and at_ms are filled here) and has it published.  done (may be NULL) runs when it is
- * durable; a store that fails is tried again until it is not. */
-typedef void faults_done_fn(void *arg);
-void faults_record(struct faults *faults, const struct store_fault *fault, const char *dedup_key,
-	faults_done_fn *done, void *arg);
-/* Publishes what is recorded and not yet published, also what other workers left. */
-void faults_publish(struct faults *faults);
+/* Records a fault and has it told to the sinks of `errors`; without any it is only recorded.  done (may be NULL) runs
+ * when it is durable; a store that fails is tried again until it is not.  dedup_key (may be NULL) makes a repeat a
+ * success without effect, so that a redelivered malformed message is told once. */
+void faults_record(struct worker *worker, const struct fault *fault, const char *dedup_key, deliver_said_fn *done,
+	void *arg);
 
 #endif

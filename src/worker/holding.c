@@ -14,10 +14,10 @@
 static const double NOTED_WAIT_S = 1;   /* nobody asks why about shorter ones */
 
 static const char *const names[HOLDING_PHASES] = {
-	[HOLDING_WAITING] = "waiting",     [HOLDING_PAUSED] = "paused",       [HOLDING_INTENDING] = "intending",
-	[HOLDING_LAUNCHING] = "launching", [HOLDING_LOOKING] = "looking",     [HOLDING_RUNNING] = "running",
-	[HOLDING_FINISHING] = "finishing", [HOLDING_SETTLING] = "settling",   [HOLDING_NOTING] = "noting",
-	[HOLDING_GONE] = "gone",
+	[HOLDING_WAITING] = "waiting",     [HOLDING_PAUSED] = "paused",       [HOLDING_SCREENING] = "screening",
+	[HOLDING_INTENDING] = "intending", [HOLDING_LAUNCHING] = "launching", [HOLDING_LOOKING] = "looking",
+	[HOLDING_RUNNING] = "running",     [HOLDING_FINISHING] = "finishing", [HOLDING_SETTLING] = "settling",
+	[HOLDING_NOTING] = "noting",       [HOLDING_GONE] = "gone",
 };
 
 const char *holding_phase_name(enum holding_phase phase)

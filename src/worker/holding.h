@@ -9,6 +9,7 @@
 enum holding_phase {
 	HOLDING_WAITING,        /* the store has not granted it yet */
 	HOLDING_PAUSED,         /* may launch, but waits for its timer: backoff */
+	HOLDING_SCREENING,      /* whether it has crashed workers is being asked */
 	HOLDING_INTENDING,      /* the intent is on its way into the store */
 	HOLDING_LAUNCHING,      /* asked for; no answer yet */
 	HOLDING_LOOKING,        /* asks whether an earlier launch happened */
@@ -37,6 +38,7 @@ struct holding {
 	ev_timer timer;                 /* HOLDING_PAUSED, or a retry of the phase */
 	ev_timer timeout;               /* the deployment's */
 	void (*retry)(struct holding *holding);         /* what the timer does */
+	unsigned next_number, next_step;        /* HOLDING_SCREENING: of the attempt that is being prepared */
 	unsigned failures;              /* tries in a row that failed; sets the backoff */
 	unsigned calls;                 /* store and queue completions outstanding */
 	bool timed_out;                 /* we asked for its stop */
@@ -47,6 +49,7 @@ struct holding {
 	bool maybe_launched;            /* an ask under the present token was not answered, as far as we know */
 	double asked_s;                 /* monotonic time of the last answer to an ask; 0: none in this process */
 	bool counted;                   /* in worker.running */
+	double free_s, ended_s;         /* monotonic, for counters.c: free to launch, end seen; 0: not yet, or before us */
 	struct job_result result;       /* from HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there;
 					 * while HOLDING_INTENDING another attempt: the end of the last */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intake.c - a received batch, towards admitted jobs.
  *
- * The whole batch is understood, admitted in one transaction and only then acted on.  What is no job,
- * or has crashed workers before, is refusal.c's. */
+ * The whole batch is screened (screening.c), understood, admitted in one transaction and only then acted
+ * on.  What is no job is refusal.c's. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +14,8 @@
 #include "worker/holding.h"
 #include "worker/poison.h"
 #include "worker/refusal.h"
+#include "worker/screening.h"
+#include "worker/tell.h"
 
 enum { ADMIT_RETRY_MAX_S = 10 };
 
@@ -36,6 +38,7 @@ void intake_init(struct intake *intake, struct worker *worker, const struct conf
 	intake->conf = conf;
 	intake->is_events = worker->conf->ecs.events != NULL && strcmp(worker->conf->ecs.events, conf->name) == 0;
 	log_init(&intake->log, &worker->log, "queue %s", conf->name);
+	list_init(&intake->screenings);
 	list_init(&intake->batches);
 	list_init(&intake->refusals);
 }
@@ -44,6 +47,7 @@ void intake_finish(struct intake *intake)
 {
 	if (intake->worker == NULL)
 		return;
+	screenings_finish(intake);
 	while (!list_empty(&intake->batches))
 		batch_destroy(list_first(&intake->batches, struct batch, link));
 	refusals_finish(intake);
@@ -128,6 +132,7 @@ static void admitted_new(struct intake *intake, struct store_admission *admissio
 	admission->job = NULL;
 	log_info(&holding->log, "accepted from queue %s for project %s: %s", intake->conf->name, holding->job->project,
 		job_state_name(holding->job->state));
+	tell_accepted(intake->worker, holding->job);
 	if (holding->job->state == JOB_QUEUED)
 		launch_begin(holding);
 	else
@@ -197,8 +202,11 @@ static void admitted(struct intake *intake, struct store_admission *admission, s
 		else
 			adopt_start(intake->worker);
 		break;
-	case STORE_ADMITTED_FINISHED:
 	case STORE_ADMITTED_REJECTED:
+		tell_ended(intake->worker, admission->job);
+		settle_redelivery(intake, message);
+		break;
+	case STORE_ADMITTED_FINISHED:
 		settle_redelivery(intake, message);
 		break;
 	}
@@ -267,8 +275,6 @@ static void take(struct batch *batch, struct queue_message *message)
 	struct error err;
 	struct job *job;
 
-	if (refusal_is_poison(batch->intake, message))
-		return;
 	job = understand(batch->intake, message, &err);
 	if (job == NULL) {
 		refusal_begin(batch->intake, message, "malformed", err.text);
@@ -278,9 +284,8 @@ static void take(struct batch *batch, struct queue_message *message)
 	batch->messages[batch->count++] = message;
 }
 
-static void on_received(void *arg, struct queue_message **messages, size_t count)
+static void pass(struct intake *intake, struct queue_message **messages, size_t count)
 {
-	struct intake *intake = arg;
 	struct batch *batch = xnew(struct batch);
 
 	batch->intake = intake;
@@ -294,12 +299,17 @@ static void on_received(void *arg, struct queue_message **messages, size_t count
 		take(batch, messages[i]);
 		holding_put(intake->worker);
 	}
-	if (batch->count > 0) {
+	if (batch->count > 0)
 		admit(batch);
-	} else {
+	else
 		batch_destroy(batch);
-		drain_check(intake->worker);
-	}
+}
+
+static void on_received(void *arg, struct queue_message **messages, size_t count)
+{
+	struct intake *intake = arg;
+
+	screening_begin(intake, messages, count, pass);
 	intake_update_room(intake);
 }
 
@@ -307,14 +317,14 @@ static void on_lost(void *arg, struct queue_message *message, const struct error
 {
 	struct intake *intake = arg;
 	struct holding *holding = message->arg;
-	struct store_fault fault = { .kind = "lease_lost", .queue = intake->conf->name, .text = why->text };
+	struct fault fault = { .kind = "lease_lost", .queue = intake->conf->name, .text = why->text };
 
 	if (holding == NULL)
 		return;
 	fault.job_id = holding->job->id;
 	fault.project = holding->job->project;
 	log_warn(&holding->log, "its message is no longer ours: %s; the job goes on, a redelivery finds it", why->text);
-	faults_record(intake->worker->faults, &fault, NULL, NULL, NULL);
+	faults_record(intake->worker, &fault, NULL, NULL, NULL);
 }
 
 /* Without a holding it is not in the store yet, or being settled. */

@@ -11,8 +11,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "job/job_token.h"
+#include "worker/counters.h"
 #include "worker/holding.h"
 #include "worker/poison.h"
+#include "worker/tell.h"
 
 enum { CAPACITY_FIRST_S = 1, CAPACITY_MAX_S = 60, REPEAT_MAX_S = 20, PAUSE_MAX_S = 60 };
 static const double TURN_NOTED_AFTER_S = 1.5;
@@ -90,6 +92,7 @@ static void freeze(struct holding *holding, char *take_request)
 	attempt->request = take_request;
 	attempt->token = job_token(holding->job->id, attempt->number, attempt->step);
 	attempt->handle = NULL;
+	holding->job->exit_code = JOB_NO_EXIT_CODE;
 	attempt->intended_ms = clock_steady_ms();
 	attempt->started_ms = 0;
 	attempt->timeout_ms = timeout_ms > 0 ? timeout_ms : JOB_NO_TIMEOUT;
@@ -98,28 +101,20 @@ static void freeze(struct holding *holding, char *take_request)
 	holding->result.reason[0] = '\0';
 }
 
-/* Freezes the parameters of attempt `number` at a fallback step and stores them. */
-static void prepare(struct holding *holding, unsigned number, unsigned step)
+/* Freezes the parameters of the next attempt or step and stores them. */
+static void prepare_screened(struct holding *holding)
 {
 	struct job_attempt *attempt = &holding->job->attempt;
 	struct error err;
 	char *request;
 
-	if (holding->cancelling) {
-		cancel_end(holding);
-		return;
-	}
-	if (poison_is(holding->worker, holding->job->id)) {
-		launch_fail(holding, "poison", POISON_TEXT);
-		return;
-	}
 	if (holding->deployer == NULL || holding->deployer == &holding->worker->removed ||
 	    holding->deployer == &holding->worker->removed_process) {
 		reject_removed(holding);
 		return;
 	}
-	attempt->number = number;
-	attempt->step = step;
+	attempt->number = holding->next_number;
+	attempt->step = holding->next_step;
 	request = exec_prepare(holding->deployer->exec, holding->job, &err);
 	if (request == NULL) {
 		launch_fail(holding, "rejected", err.text);
@@ -128,6 +123,35 @@ static void prepare(struct holding *holding, unsigned number, unsigned step)
 	freeze(holding, request);
 	holding_enter(holding, HOLDING_INTENDING);
 	intend(holding);
+}
+
+static void on_screened(void *arg, bool poison)
+{
+	struct holding *holding = arg;
+	struct worker *worker = holding->worker;
+
+	if (!holding_call_end(holding) || holding->phase != HOLDING_SCREENING)
+		return;
+	holding_take(holding);
+	if (poison)
+		launch_fail(holding, "poison", POISON_TEXT);
+	else
+		prepare_screened(holding);
+	holding_put(worker);
+}
+
+/* Attempt `number` at a fallback step. */
+static void prepare(struct holding *holding, unsigned number, unsigned step)
+{
+	if (holding->cancelling) {
+		cancel_end(holding);
+		return;
+	}
+	holding->next_number = number;
+	holding->next_step = step;
+	holding_enter(holding, HOLDING_SCREENING);
+	holding_call_begin(holding);
+	poison_ask(holding->worker, holding->job->id, on_screened, holding);
 }
 
 /* A pause between two attempts, which may have been begun by another worker.  It is taken once: a wall
@@ -154,8 +178,10 @@ void launch_begin(struct holding *holding)
 		holding_enter(holding, HOLDING_WAITING);
 		return;
 	}
-	if (!pause_first(holding))
-		prepare(holding, holding->job->attempt.number + 1, 0);
+	if (pause_first(holding))
+		return;
+	counters_free(holding);
+	prepare(holding, holding->job->attempt.number + 1, 0);
 }
 
 static void on_started(void *arg, const struct error *err);
@@ -163,6 +189,7 @@ static void on_started(void *arg, const struct error *err);
 static void store_handle(struct holding *holding)
 {
 	holding_call_begin(holding);
+	tell_started(holding->worker, holding->job);
 	store_started(holding->worker->store, holding->job, on_started, holding);
 }
 
@@ -191,6 +218,7 @@ static void launched(struct holding *holding, const char *handle)
 	log_info(&holding->log, "attempt %u of project %s runs as %s", job->attempt.number, job->project, handle);
 	holding_enter(holding, HOLDING_RUNNING);
 	holding_count_running(holding, true);
+	counters_launched(holding);
 	store_handle(holding);
 	watch_begin(holding);
 }
@@ -408,6 +436,7 @@ void launch_find(struct holding *holding)
 
 void launch_resume(struct holding *holding)
 {
+	counters_free(holding);
 	/* What the one before us asked and heard nobody knows. */
 	holding->maybe_launched = true;
 	holding_enter(holding, HOLDING_LAUNCHING);

@@ -7,17 +7,37 @@
  * be running is never given up for this: that would let another of its project start beside it. */
 #include "worker/poison.h"
 
+#include <stdlib.h>
+
 #include "base/mem.h"
 
-bool poison_is(struct worker *worker, const char *key)
-{
-	unsigned count = 0;
-	struct error err;
+struct question {
+	struct worker *worker;
+	char *key;
+	poison_fn *done;
+	void *arg;
+};
 
-	if (store_crashes(worker->store, key, &count, &err))
-		return count >= POISON_CRASHES;
-	log_warn(&worker->log, "whether %s has crashed workers is not known: %s; handling it", key, err.text);
-	return false;
+static void on_counted(void *arg, size_t count, const struct error *err)
+{
+	struct question *question = arg;
+	struct worker *worker = question->worker;
+
+	if (err != NULL && !worker->leaving)
+		log_warn(&worker->log, "whether %s has crashed workers is not known: %s; handling it", question->key,
+			err->text);
+	if (err == NULL || !worker->leaving)
+		question->done(question->arg, err == NULL && count >= POISON_CRASHES);
+	free(question->key);
+	free(question);
+}
+
+void poison_ask(struct worker *worker, const char *key, poison_fn *done, void *arg)
+{
+	struct question *question = xnew(struct question);
+
+	*question = (struct question){ .worker = worker, .key = xstrdup(key), .done = done, .arg = arg };
+	store_crashes(worker->store, key, on_counted, question);
 }
 
 char *poison_message_key(const char *queue, const char *message_id)

@@ -8,8 +8,11 @@
 enum { POISON_CRASHES = 2 };            /* one may have been chance */
 #define POISON_TEXT "workers that handled it crashed, twice; it is not handled again"
 
-/* Whether key (a job's id, or what poison_message_key() makes) has crashed too many workers. */
-bool poison_is(struct worker *worker, const char *key);
+typedef void poison_fn(void *arg, bool poison);
+
+/* Whether key (a job's id, or what poison_message_key() makes) has crashed too many workers; not known is
+ * no.  A worker that leaves is not told any more. */
+void poison_ask(struct worker *worker, const char *key, poison_fn *done, void *arg);
 /* The key of a message before there is a job, the caller's to free. */
 char *poison_message_key(const char *queue, const char *message_id);
 /* The worker owner died by its own fault over key. */

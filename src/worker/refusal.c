@@ -11,7 +11,6 @@
 #include "base/json_at.h"
 #include "base/mem.h"
 #include "worker/faults.h"
-#include "worker/poison.h"
 
 enum { LIMIT_FAULT_BODY_BYTES = 64 << 10 };
 
@@ -74,25 +73,14 @@ void refusal_begin(struct intake *intake, struct queue_message *message, const c
 	struct refusal *refusal = xnew(struct refusal);
 	char *body = recorded_body(message);
 	char *key = xasprintf("%s/%s/%s", kind, intake->conf->name, message->id);
-	struct store_fault fault = { .kind = kind, .queue = intake->conf->name, .text = why, .body = body };
+	struct fault fault = { .kind = kind, .queue = intake->conf->name, .text = why, .body = body };
 
 	log_warn(&intake->log, "message %s is refused as %s: %s; recorded and %s", message->id, kind, why,
 		intake->conf->malformed == CONF_MALFORMED_DEAD_LETTER ? "left to the redrive policy" : "settled");
 	*refusal = (struct refusal){ .intake = intake, .message = message };
 	list_append(&intake->refusals, &refusal->link);
 	intake->admitting++;
-	faults_record(intake->worker->faults, &fault, key, on_refusal_recorded, refusal);
+	faults_record(intake->worker, &fault, key, on_refusal_recorded, refusal);
 	free(key);
 	free(body);
-}
-
-bool refusal_is_poison(struct intake *intake, struct queue_message *message)
-{
-	char *key = poison_message_key(intake->conf->name, message->id);
-	bool poison = poison_is(intake->worker, key);
-
-	free(key);
-	if (poison)
-		refusal_begin(intake, message, "poison", POISON_TEXT);
-	return poison;
 }

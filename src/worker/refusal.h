@@ -8,8 +8,6 @@
 /* Records the message with its body and the reason, publishes that, and settles it.  kind: "malformed" or
  * "poison". */
 void refusal_begin(struct intake *intake, struct queue_message *message, const char *kind, const char *why);
-/* True: handling it has crashed workers; it is refused. */
-bool refusal_is_poison(struct intake *intake, struct queue_message *message);
 /* Forgets what waits for a store that is closed. */
 void refusals_finish(struct intake *intake);
 

@@ -10,11 +10,13 @@
 
 enum {
 	LIMIT_RETENTION_JOBS = 100,             /* forgotten at one tick */
-	LIMIT_RETENTION_DIRECTORIES = 20,       /* looked at in one tick */
+	LIMIT_RETENTION_DIRECTORIES = 100,      /* looked at in one tick */
+	LIMIT_RETENTION_LEFT = 100000,          /* of local commands, noted in a pass */
 };
 
 /* Called at each tick of the worker. */
 void retention_tick(struct worker *worker);
+/* Behind its store, whose completions end here. */
 void retention_destroy(struct retention *retention);
 
 #endif

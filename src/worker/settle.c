@@ -9,8 +9,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "worker/counters.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
+#include "worker/tell.h"
 
 enum { NOTE_BATCH = 100 };
 static const double NOTE_LINGER_S = 0.2, NOTE_AGAIN_S = 1;
@@ -47,12 +49,14 @@ static void on_finished(void *arg, const struct store_grant *grants, size_t coun
 	if (err != NULL)
 		log_warn(&holding->log, "the result was not taken: %s; going on with its message", err->text);
 	worker->jobs_done++;
+	counters_ended(holding, holding->result.state);
 	settle_message(holding);
 }
 
 static void store_result(struct holding *holding)
 {
 	holding_call_begin(holding);
+	tell_result(holding->worker, holding->job, &holding->result);
 	store_finish(holding->worker->store, holding->job, &holding->result, on_finished, holding);
 }
 
@@ -63,7 +67,7 @@ static void record_failure(struct holding *holding)
 	bool launched = job->attempt.handle != NULL;
 	char *text = xasprintf("%s: %s", result->reason, result->detail);
 	bool poison = strcmp(result->reason, "poison") == 0;
-	struct store_fault fault = {
+	struct fault fault = {
 		.kind = poison ? "poison" : launched ? "task_failed" : "launch_failed",
 		.job_id = job->id,
 		.project = job->project,
@@ -72,7 +76,7 @@ static void record_failure(struct holding *holding)
 	};
 	char *key = xasprintf("%s/%s/%u", fault.kind, job->id, job->attempt.number);
 
-	faults_record(holding->worker->faults, &fault, key, NULL, NULL);
+	faults_record(holding->worker, &fault, key, NULL, NULL);
 	free(key);
 	free(text);
 }
@@ -81,6 +85,7 @@ void settle_begin(struct holding *holding, const struct job_result *result)
 {
 	/* It may be the one in there. */
 	memmove(&holding->result, result, sizeof(*result));
+	counters_end_seen(holding);
 	holding_enter(holding, HOLDING_FINISHING);
 	if (result->state == JOB_FAILED) {
 		log_warn(&holding->log, "failed: %s: %s", result->reason, result->detail);
@@ -113,6 +118,8 @@ static void on_settled(void *arg, const struct error *err)
 		return;
 	if (err != NULL)
 		log_warn(&holding->log, "its message could not be deleted: %s; when it comes again it is settled then", err->text);
+	else
+		counters_settled(holding);
 	gone(holding);
 }
 
@@ -122,6 +129,7 @@ void settle_message(struct holding *holding)
 		gone(holding);
 		return;
 	}
+	counters_end_seen(holding);
 	holding_enter(holding, HOLDING_SETTLING);
 	holding_call_begin(holding);
 	queue_settle(holding->message, QUEUE_DONE, on_settled, holding);

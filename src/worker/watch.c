@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "worker/counters.h"
 #include "worker/holding.h"
 
 enum { INFRASTRUCTURE_LOSSES = 10, INFRASTRUCTURE_FIRST_S = 1, INFRASTRUCTURE_MAX_S = 60 };
@@ -53,7 +54,9 @@ static void try_again(struct holding *holding, const struct exec_end *end)
 
 	log_warn(&holding->log, "attempt %u ended: %s: %s; trying again", job->attempt.number, end->result.reason,
 		end->result.detail);
+	counters_tried_again(holding, end->retry == EXEC_RETRY_INFRASTRUCTURE);
 	xreplace(&job->reason, end->result.reason);
+	job->exit_code = end->result.exit_code;
 	holding->result = end->result;
 	job->not_before_ms = 0;
 	if (end->retry == EXEC_RETRY_INFRASTRUCTURE)
@@ -115,6 +118,7 @@ static void on_ended(void *arg, const struct exec_end *end)
 	holding_count_running(holding, false);
 	if (end->started_ms > 0)
 		holding->job->attempt.started_ms = end->started_ms;
+	counters_run_ended(holding);
 	judge(holding, end);
 	holding_put(worker);
 }

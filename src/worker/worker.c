@@ -10,7 +10,9 @@
 
 #include "aws/aws.h"
 #include "base/mem.h"
-#include "worker/faults.h"
+#include "worker/backlog.h"
+#include "worker/counters.h"
+#include "worker/deliver.h"
 #include "worker/holding.h"
 #include "worker/retention.h"
 
@@ -63,7 +65,8 @@ void worker_begin(struct worker *worker)
 	worker->beginning = false;
 	intake_start(worker);
 	adopt_start(worker);
-	faults_publish(worker->faults);
+	deliver_wake(worker->deliver);
+	backlog_start(worker);
 }
 
 static void on_term(struct ev_loop *loop, ev_signal *signal, int revents)
@@ -177,8 +180,9 @@ static bool create_parts(struct worker *worker, struct error *err)
 	worker->aws = aws_create(worker->loop, &worker->log, &worker->conf->aws, err);
 	if (worker->aws == NULL || !create_intakes(worker, err) || !create_deployers(worker, err))
 		return false;
-	worker->faults = faults_create(worker, err);
-	return worker->faults != NULL;
+	counters_begin(worker);
+	worker->deliver = deliver_create(worker, err);
+	return worker->deliver != NULL;
 }
 
 /* Without it a crash is a crash and blames nothing. */
@@ -206,6 +210,7 @@ struct worker *worker_create(const struct heritage *heritage, struct conf *take_
 		fatal("no event loop could be made");
 	log_init(&worker->log, NULL, "worker %d generation %u", (int)getpid(), heritage->generation);
 	map_in_hand(worker);
+	counters_init(worker);
 	rates_init(worker);
 	settle_init(worker);
 	start_signals(worker);
@@ -252,13 +257,14 @@ void worker_destroy(struct worker *worker)
 	ev_signal_stop(worker->loop, &worker->on_quit);
 	for (size_t i = 0; worker->intakes != NULL && i < worker->conf->queue_count; i++)
 		queue_destroy(worker->intakes[i].queue);
+	backlog_finish(worker);
 	for (size_t i = 0; worker->deployers != NULL && i < worker->conf->deployer_count; i++)
 		exec_destroy(worker->deployers[i].exec);
 	exec_destroy(worker->removed.exec);
 	exec_destroy(worker->removed_process.exec);
 	store_close(worker->store);
 	retention_destroy(worker->retention);
-	faults_destroy(worker->faults);
+	deliver_destroy(worker->deliver);
 	holdings_finish(worker);
 	for (size_t i = 0; worker->intakes != NULL && i < worker->conf->queue_count; i++)
 		intake_finish(&worker->intakes[i]);
@@ -269,5 +275,6 @@ void worker_destroy(struct worker *worker)
 	conf_destroy(worker->conf);
 	ev_loop_destroy(worker->loop);
 	in_hand_unmap(worker->in_hand);
+	counters_finish(worker);
 	free(worker);
 }

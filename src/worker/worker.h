@@ -21,6 +21,7 @@
 #include "base/table.h"
 #include "conf/conf.h"
 #include "exec/exec.h"
+#include "ipc/figures.h"
 #include "ipc/heritage.h"
 #include "ipc/in_hand.h"
 #include "ipc/report.h"
@@ -49,16 +50,20 @@ struct intake {
 	struct log log;
 	bool stopped;                   /* draining: no receive is open any more */
 	unsigned admitting;             /* batches and messages without a holding that are not done with yet */
-	struct list batches, refusals;  /* these, as far as they wait for the store */
+	struct list screenings, batches, refusals;      /* these, as far as they wait for the store */
 	unsigned failures;              /* admissions that failed in a row; receiving pauses meanwhile */
 	bool is_events;                 /* it carries task state changes (ecs.events), no jobs */
 	bool events_come;               /* and works, so that the exec port counts on it */
 	uint64_t strange;               /* messages in it that were none */
 };
 
+/* Rows of the shared page; all NULL without one. */
+struct deployer_counters { struct figures_row *jobs, *wait, *launch, *run, *settle; };
+
 struct deployer {
 	const struct conf_deployer *conf;
 	struct exec *exec;
+	struct deployer_counters counters;
 };
 
 struct worker {
@@ -75,9 +80,11 @@ struct worker {
 	/* Follow what was launched by a deployer that is configured no more: a task, and a local command. */
 	struct deployer removed, removed_process;
 	struct warmup *warmup;          /* while WORKER_WARMING */
-	struct faults *faults;
+	struct deliver *deliver;        /* deliver.h */
+	struct backlog *backlog;        /* backlog.h; NULL: not begun, or not ours to do */
 	struct retention *retention;    /* retention.h; NULL: not begun, or not ours to do */
 	struct in_hand *in_hand;        /* shared with the master; NULL: none */
+	struct figures *figures;        /* counters.h; the same */
 	struct exec_rates rates;
 
 	struct table holdings;          /* struct holding, by job id */
@@ -139,6 +146,8 @@ void channel_stop(struct worker *worker);
 void channel_send(struct worker *worker, enum report_kind kind, const char *name, const char *text);
 /* Our figures; while parked also that we are ready, as that may have been dropped. */
 void channel_send_alive(struct worker *worker);
+/* How many workers the backlog is worth. */
+void channel_send_scale(struct worker *worker, unsigned wanted, uint64_t depth);
 /* What we hold has changed: the master is told within a second, so that gantryctl status is true. */
 void channel_news(struct worker *worker);
 

@@ -8,9 +8,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "worker/faults.h"
+#include "worker/deliver.h"
 
-enum { BENCH_DEADLINE_S = 20, BENCH_TURNS = 5 };
+enum { BENCH_DEADLINE_S = 20, BENCH_TURNS = 10 };
 
 static void fill_queue(struct conf_queue *conf, const char *name)
 {
@@ -78,15 +78,15 @@ static void attach(struct bench *bench)
 	worker->removed = (struct deployer){ .conf = &worker_removed_conf, .exec = bench->exec };
 	worker->store = store_open(BENCH_STORE, &store_options, &err);
 	assert_non_null(worker->store);
-	worker->faults = faults_create(worker, &err);
-	assert_non_null(worker->faults);
+	worker->deliver = deliver_create(worker, &err);
+	assert_non_null(worker->deliver);
 }
 
 static struct bench *create(bool ordered, bool events)
 {
 	struct bench *bench = xnew(struct bench);
 	struct heritage heritage = {
-		.slots = 1, .drain_timeout_ms = 1000, .in_hand_fd = -1, .shim_fd = -1, .owner = "unit/1",
+		.slots = 1, .drain_timeout_ms = 1000, .in_hand_fd = -1, .shim_fd = -1, .figures_fd = -1, .owner = "unit/1",
 	};
 	struct conf *conf = make_conf(ordered, events);
 	int fds[2];
@@ -169,11 +169,10 @@ void bench_turn(struct bench *bench)
 
 struct job *bench_job(struct bench *bench, const char *id)
 {
-	struct error err = { 0 };
-	struct job *job = store_find(bench->worker->store, id, &err);
+	struct job *job = read_job(bench->worker->store, id);
 
 	if (job == NULL)
-		fail_msg("no job %s: %s", id, err.text);
+		fail_msg("no job %s", id);
 	return job;
 }
 

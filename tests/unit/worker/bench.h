@@ -9,6 +9,7 @@
 #include "queue/queue_memory.h"
 #include "worker/holding.h"
 #include "worker/worker.h"
+#include "../store/store_reads.h"
 
 #define BENCH_STORE "memory:bench"      /* shared by the owners of one test */
 

@@ -5,9 +5,11 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "exec/process_dir.h"
 #include "worker/retention.h"
@@ -35,8 +37,7 @@ static int teardown(void **state)
 
 static bool is_known(struct bench *bench, const char *id)
 {
-	struct error err = { 0 };
-	struct job *job = store_find(bench->worker->store, id, &err);
+	struct job *job = read_job(bench->worker->store, id);
 
 	job_destroy(job);
 	return job != NULL;
@@ -124,6 +125,21 @@ static bool old_ones_are_gone(struct bench *bench)
 	return !is_there(bench, "finished") && !is_there(bench, "unknown");
 }
 
+static bool unknown_is_gone(struct bench *bench)
+{
+	retention_tick(bench->worker);
+	return !is_there(bench, "unknown");
+}
+
+/* Enough for a whole one. */
+static void run_a_pass(struct bench *bench)
+{
+	for (int i = 0; i < 10; i++) {
+		retention_tick(bench->worker);
+		bench_turn(bench);
+	}
+}
+
 static void test_directory_goes_when_it_is_old_and_its_job_has_ended(void **state)
 {
 	struct bench *bench = *state;
@@ -141,8 +157,68 @@ static void test_directory_goes_when_it_is_old_and_its_job_has_ended(void **stat
 	bench->worker->heritage.slot = 1;
 	assert_false(old_ones_are_gone(bench));
 	bench->worker->heritage.slot = 0;
+	/* That its log looks old is not enough: the job has just ended. */
+	bench_run_until(bench, "that of no job is removed", unknown_is_gone);
+	run_a_pass(bench);
+	assert_true(is_there(bench, "finished"));
+	clock_shift(0, (int64_t)15 * 24 * 3600 * 1000);
+	/* As the next pass would be minutes away. */
+	retention_destroy(bench->worker->retention);
+	bench->worker->retention = NULL;
 	bench_run_until(bench, "the old ones are removed", old_ones_are_gone);
 	assert_true(is_there(bench, "unfinished"));
+}
+
+static void write_log(struct bench *bench, const char *token, time_t at_s)
+{
+	const struct timespec times[2] = { { .tv_sec = at_s }, { .tv_sec = at_s } };
+	char *directory = process_dir_path(bench->worker->conf->supervisor.state_dir, token);
+	char *path = xasprintf("%s/" PROCESS_LOG, directory);
+	char bytes[64 << 10];
+	FILE *file = fopen(path, "we");
+
+	assert_non_null(file);
+	memset(bytes, 'x', sizeof(bytes));
+	assert_int_equal(fwrite(bytes, 1, sizeof(bytes), file), sizeof(bytes));
+	fclose(file);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+	assert_int_equal(utimensat(AT_FDCWD, directory, times, 0), 0);
+	free(path);
+	free(directory);
+}
+
+static bool oldest_are_gone(struct bench *bench)
+{
+	retention_tick(bench->worker);
+	return !is_there(bench, "old") && !is_there(bench, "older");
+}
+
+static void test_oldest_go_when_all_take_too_much(void **state)
+{
+	static const struct { const char *token, *job; int ago_s; } left[] = {
+		{ "old", "first", 300 }, { "young", "first", 100 }, { "unfinished", "second", 500 }, { "older", "first", 400 },
+		{ "younger", "first", 50 },
+	};
+	struct bench *bench = *state;
+	char id[PROCESS_ID_BYTES];
+	struct error err;
+
+	memcpy(place + strlen(place) - 6, "XXXXXX", 6);
+	assert_non_null(mkdtemp(place));
+	bench->worker->conf->supervisor.state_dir = xstrdup(place);
+	bench->worker->conf->api = xnew(struct conf_api);
+	bench->worker->conf->api->log_retention_ms = (int64_t)3600 * 1000;
+	bench->worker->conf->api->log_size_bytes = 200 << 10;
+	assert_true(process_state_open(place, id, &err));
+	run_one(bench, "first", true);
+	run_one(bench, "second", false);
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		leave_directory(bench, left[i].token, left[i].job);
+		write_log(bench, left[i].token, (time_t)(clock_wall_ms() / 1000) - left[i].ago_s);
+	}
+	bench_run_until(bench, "the oldest are removed", oldest_are_gone);
+	run_a_pass(bench);
+	assert_true(is_there(bench, "unfinished") && is_there(bench, "young") && is_there(bench, "younger"));
 }
 
 int main(void)
@@ -151,6 +227,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_job_is_forgotten_after_its_history_and_not_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_job_is_kept_for_ever_when_told_so, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_directory_goes_when_it_is_old_and_its_job_has_ended, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_oldest_go_when_all_take_too_much, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

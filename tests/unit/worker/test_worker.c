@@ -413,7 +413,7 @@ static void test_drain_tells_of_what_it_granted_to_nobodys_job(void **state)
 
 static bool admitting(struct bench *bench)
 {
-	return bench->worker->intakes[0].admitting > 0;
+	return !list_empty(&bench->worker->intakes[0].batches);
 }
 
 static void test_release_in_the_turn_of_an_admission_holds_nothing_back(void **state)
@@ -610,8 +610,7 @@ static void test_infrastructure_that_takes_every_attempt_ends_the_job(void **sta
 
 static bool waits_for_capacity(struct bench *bench)
 {
-	struct error err;
-	struct job *job = store_find(bench->worker->store, "a", &err);
+	struct job *job = read_job(bench->worker->store, "a");
 	bool waits = job != NULL && job->waits_for != NULL;
 
 	job_destroy(job);
