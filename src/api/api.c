@@ -11,6 +11,9 @@
 
 #include "api/auth.h"
 #include "api/deploy_reader.h"
+#include "api/depths.h"
+#include "api/ecs_log.h"
+#include "api/feed.h"
 #include "api/listener.h"
 #include "api/master_status.h"
 #include "api/request.h"
@@ -42,6 +45,11 @@ static void on_handle(void *arg, struct request *request)
 	request->route->answer(api, request);
 }
 
+static void on_answered(void *arg, struct request *request)
+{
+	api_figures_count(arg, request);
+}
+
 static void check_drained(struct api *api)
 {
 	size_t open = 0;
@@ -68,7 +76,7 @@ static bool listen_on(struct api *api, int fd, struct error *err)
 		.loop = api->loop, .log = &api->log, .fd = fd, .connections = conf->connections,
 		.idle_s = (double)conf->idle_timeout_ms / 1000, .head_s = head_s, .body_limit = (size_t)conf->body_limit_bytes,
 		.certificate = api->certificate, .key = api->key,
-		.admit = on_admit, .handle = on_handle, .idle = on_idle, .arg = api,
+		.admit = on_admit, .handle = on_handle, .answered = on_answered, .idle = on_idle, .arg = api,
 	};
 
 	api->listeners[api->listener_count] = listener_create(&options, err);
@@ -133,6 +141,7 @@ void api_drain(struct api *api, int64_t deadline_ms, const char *why)
 	for (size_t i = 0; i < api->listener_count; i++)
 		listener_quiesce(api->listeners[i]);
 	events_end(api);
+	feed_end(api->feed);
 	ev_timer_set(&api->deadline, left_s, 0.);
 	ev_timer_start(api->loop, &api->deadline);
 	ev_timer_set(&api->close_idle, left_s < idle_grace_s ? left_s / 2 : idle_grace_s, idle_grace_s);
@@ -233,6 +242,7 @@ struct api *api_create(const struct heritage *heritage, struct conf *take_conf)
 	if (api->loop == NULL)
 		fatal("no event loop could be made");
 	log_init(&api->log, NULL, "api %d generation %u", (int)getpid(), heritage->generation);
+	api_figures_init(api);
 	ev_timer_init(&api->warm_again, on_warm_again, 0., 0.);
 	ev_timer_init(&api->deadline, on_deadline, 0., 0.);
 	ev_timer_init(&api->close_idle, on_close_idle, 0., 0.);
@@ -240,6 +250,15 @@ struct api *api_create(const struct heritage *heritage, struct conf *take_conf)
 	start_signal(api, &api->on_quit, SIGQUIT);
 	api_channel_start(api);
 	return api;
+}
+
+static struct ecs_logs *open_task_logs(struct api *api, struct error *err)
+{
+	const struct ecs_logs_options options = {
+		.loop = api->loop, .log = &api->log, .aws = &api->conf->aws, .directory = api->conf->supervisor.state_dir,
+	};
+
+	return ecs_logs_create(&options, err);
 }
 
 int api_run(struct api *api)
@@ -252,14 +271,19 @@ int api_run(struct api *api)
 		refuse(api, &err);
 		return api->exit_status;
 	}
-	api->readers = deploy_readers_create();
-	api->master = master_status_create(api);
+	api->readers = deploy_readers_create(api->conf->supervisor.state_dir);
+	api->feed = feed_create(api);
+	api->master = master_status_create(api, "status");
+	api->master_figures = master_status_create(api, "status figures=1");
 	api->auth = auth_create(api->conf->api);
 	api->submitter = submitter_create(api, &err);
-	if (api->submitter == NULL) {
+	api->task_logs = api->submitter != NULL ? open_task_logs(api, &err) : NULL;
+	if (api->task_logs == NULL) {
 		refuse(api, &err);
 		return api->exit_status;
 	}
+	api_figures_watch(api, ecs_logs_aws(api->task_logs));
+	api->depths = depths_create(api, submitter_queues(api->submitter));
 	warm_up(api);
 	ev_run(api->loop, 0);
 	return api->exit_status;
@@ -273,6 +297,7 @@ void api_destroy(struct api *api)
 		return;
 	api->state = API_DRAINING;
 	events_end(api);
+	feed_end(api->feed);
 	/* What ends while one of them is destroyed must find none that is gone. */
 	listener_count = api->listener_count;
 	api->listener_count = 0;
@@ -287,14 +312,19 @@ void api_destroy(struct api *api)
 	ev_ref(api->loop);
 	ev_signal_stop(api->loop, &api->on_quit);
 	master_status_destroy(api->master);
+	master_status_destroy(api->master_figures);
 	store_close(api->store);
+	ecs_logs_destroy(api->task_logs);
 	submitter_destroy(api->submitter);
+	depths_destroy(api->depths);
 	auth_destroy(api->auth);
 	deploy_readers_destroy(api->readers);
+	feed_destroy(api->feed);
 	table_finish(&api->follows);
 	free(api->certificate);
 	xfree_secret(api->key);
 	conf_destroy(api->conf);
 	ev_loop_destroy(api->loop);
+	api_figures_finish(api);
 	free(api);
 }

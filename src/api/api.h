@@ -14,14 +14,20 @@
 #include "base/log.h"
 #include "base/table.h"
 #include "conf/conf.h"
+#include "ipc/figures.h"
 #include "ipc/heritage.h"
 #include "ipc/report.h"
 #include "store/store.h"
 
 struct auth;
+struct aws;
 struct deploy_readers;
+struct depths;
+struct ecs_logs;
+struct feed;
 struct listener;
 struct master_status;
+struct request;
 struct submitter;
 
 enum api_state {
@@ -40,9 +46,14 @@ struct api {
 	struct store *store;
 	struct auth *auth;
 	struct master_status *master;
+	struct master_status *master_figures;   /* the same with figures */
+	struct depths *depths;
+	struct figures *figures;        /* shared with the master; NULL: none */
 	struct submitter *submitter;
 	struct deploy_readers *readers;
+	struct ecs_logs *task_logs;
 	struct table follows;           /* struct follow of event_routes.c, by job id */
+	struct feed *feed;
 	struct listener *listeners[HERITAGE_LISTENERS];
 	size_t listener_count;
 	char *certificate, *key;        /* PEM texts; NULL: no TLS */
@@ -75,5 +86,15 @@ void api_channel_stop(struct api *api);
 void api_channel_send(struct api *api, enum report_kind kind, const char *text);
 /* The store has news for workers: they are hinted soon, once for many. */
 void api_hint(struct api *api);
+
+/* api_figures.c: what this process counts */
+void api_figures_init(struct api *api);
+void api_figures_finish(struct api *api);
+/* Counts its requests. */
+void api_figures_watch(struct api *api, struct aws *aws);
+/* Copies what is counted elsewhere. */
+void api_figures_copy(struct api *api);
+/* An answer. */
+void api_figures_count(struct api *api, const struct request *request);
 
 #endif

@@ -25,6 +25,7 @@ static void say_alive(struct api *api)
 	struct report report = { 0 };
 	struct store_figures figures = { 0 };
 
+	api_figures_copy(api);
 	report_init(&report, REPORT_ALIVE, api->heritage.generation);
 	if (api->store != NULL)
 		store_figures(api->store, &figures);
@@ -145,4 +146,5 @@ void api_channel_stop(struct api *api)
 	if (ev_is_active(&api->hint))
 		api_channel_send(api, REPORT_HINT, "");
 	ev_timer_stop(api->loop, &api->hint);
+	api_figures_copy(api);
 }

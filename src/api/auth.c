@@ -11,6 +11,7 @@
 
 #include "api/routes.h"
 #include "base/clock.h"
+#include "base/json_at.h"
 #include "base/mem.h"
 
 enum { DIGEST_BYTES = 32 };
@@ -176,4 +177,28 @@ bool auth_may_project(const struct request *request, const char *project)
 	const struct texts *projects = auth_projects(request);
 
 	return projects == NULL || texts_match(projects, project);
+}
+
+void answer_access(struct api *api, struct request *request)
+{
+	static const struct { const char *name; unsigned scope; } names[] = {
+		{ "submit", SCOPE_SUBMIT }, { "read", SCOPE_READ }, { "admin", SCOPE_ADMIN },
+	};
+	unsigned scopes = request->token != NULL ? scopes_of(request->token) : SCOPE_SUBMIT | SCOPE_READ | SCOPE_ADMIN;
+	const struct texts *projects = auth_projects(request);
+	json_t *doc = json_object(), *may = json_array(), *list = json_array();
+
+	(void)api;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if ((scopes & names[i].scope) != 0)
+			json_array_append_new(may, json_string(names[i].name));
+	}
+	for (size_t i = 0; projects != NULL && i < projects->count; i++)
+		json_array_append_new(list, json_at_text(projects->at[i]));
+	if (projects == NULL)
+		json_array_append_new(list, json_string("*"));
+	json_object_set_new(doc, "name", json_at_text(request->who));
+	json_object_set_new(doc, "may", may);
+	json_object_set_new(doc, "projects", list);
+	request_answer_json(request, MHD_HTTP_OK, doc);
 }

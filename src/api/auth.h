@@ -12,7 +12,7 @@
 #include "api/request.h"
 #include "conf/conf.h"
 
-/* What a route needs; bits.  Admin includes the others. */
+/* What a route needs; bits, of which one will do.  Admin includes the others. */
 enum scope { SCOPE_NONE = 0, SCOPE_SUBMIT = 1, SCOPE_READ = 2, SCOPE_ADMIN = 4 };
 
 struct auth;

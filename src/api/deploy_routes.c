@@ -6,18 +6,19 @@
  * remembered per token and peer, so that a second reader loses nothing. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/deploy_reader.h"
 #include "api/job_log.h"
 #include "api/log_piece.h"
+#include "api/log_wait.h"
 #include "api/pending.h"
 #include "api/routes.h"
 #include "api/submit.h"
+#include "base/buf.h"
 #include "base/json_at.h"
 #include "base/mem.h"
 
-enum { LIMIT_STATUS_LOG_BYTES = 1 << 20 };
+enum { LIMIT_STATUS_LOG_BYTES = 1 << 20, LIMIT_STATUS_ATTEMPTS = 16 };
 
 /* -- deploy ----------------------------------------------------------------------------------- */
 
@@ -110,48 +111,97 @@ static const char *status_of(enum job_state state)
 	}
 }
 
-static char *log_since(struct api *api, const struct request *request, const struct job *job)
+/* As far as it fits; a character that is half written, or half read, waits for its other half. */
+static void add_piece(const struct job_log *log, struct deploy_place *place, struct buf *out)
 {
-	int fd = job_log_open(job);
-	int64_t *offset = deploy_reader_offset(api->readers, request->token != NULL ? request->token->name : "", request->peer,
-		job->id, job->attempt.number);
-	int64_t left = job_log_size(fd) - *offset;
-	size_t size = left > LIMIT_STATUS_LOG_BYTES ? LIMIT_STATUS_LOG_BYTES : left > 0 ? (size_t)left : 0;
-	char *bytes = xcalloc(1, size + 1), *text;
-	ssize_t n = fd >= 0 && size > 0 ? pread(fd, bytes, size, *offset) : 0;
+	int64_t left = job_log_size(log) - place->offset;
+	size_t room = LIMIT_STATUS_LOG_BYTES - out->size;
+	size_t want = left > (int64_t)room ? room : left > 0 ? (size_t)left : 0, size;
+	char *bytes = xcalloc(1, want + 1);
+	ssize_t n = want > 0 ? job_log_read(log, bytes, want, place->offset) : 0;
 
-	/* A character that is half written, or half read, waits for its other half. */
 	size = n > 0 ? (size_t)n : 0;
-	if (!job_state_final(job->state) || left > LIMIT_STATUS_LOG_BYTES)
+	if (!job_log_complete(log) || (int64_t)size < left)
 		size = log_piece_characters(bytes, size);
-	*offset += (int64_t)size;
-	text = json_at_clean(bytes, size);
+	buf_add(out, bytes, size);
+	place->offset += (int64_t)size;
 	free(bytes);
-	if (fd >= 0)
-		close(fd);
+}
+
+/* What is left of the attempt that the reader was at, and of all that came after it. */
+static void add_earlier(struct api *api, const struct job *job, struct deploy_place *place, struct buf *out)
+{
+	while (place->attempt < job->attempt.number) {
+		struct job_log *log = job_log_open(api, job, place->attempt, NULL, NULL);
+		bool all = true;
+
+		if (log != NULL) {
+			add_piece(log, place, out);
+			all = place->offset >= job_log_size(log);
+		}
+		job_log_close(log);
+		if (!all)
+			return;
+		*place = (struct deploy_place){ .attempt = place->attempt + 1 };
+	}
+}
+
+static char *log_since(struct api *api, const struct request *request, const struct job *job, const struct job_log *log)
+{
+	const struct deploy_reader reader = {
+		.token = request->token != NULL ? request->token->name : "", .peer = request->peer, .job = job->id,
+	};
+	struct deploy_place place = deploy_reader_place(api->readers, &reader);
+	struct buf out;
+	char *text;
+
+	if (place.attempt == 0 || place.attempt > job->attempt.number ||
+		job->attempt.number - place.attempt > LIMIT_STATUS_ATTEMPTS)
+		place = (struct deploy_place){ .attempt = job->attempt.number };
+	buf_init(&out, LIMIT_STATUS_LOG_BYTES);
+	add_earlier(api, job, &place, &out);
+	if (log != NULL && place.attempt == job->attempt.number)
+		add_piece(log, &place, &out);
+	deploy_reader_note(api->readers, &reader, place);
+	text = json_at_clean(buf_text(&out), out.size);
+	buf_finish(&out);
 	return text;
+}
+
+/* Its clients know of no other trouble than a job's: without a log they get none. */
+static void answer_status_with(struct api *api, struct request *request, const struct job *job, struct job_log *take_log)
+{
+	json_t *doc = json_object();
+	char *logs = log_since(api, request, job, take_log);
+
+	json_object_set_new(doc, "status", json_string(status_of(job->state)));
+	json_object_set_new(doc, "logs", json_at_text(logs));
+	free(logs);
+	job_log_close(take_log);
+	request_answer_json(request, MHD_HTTP_OK, doc);
+}
+
+static void on_found(void *arg, const struct job *job, const struct error *err)
+{
+	struct api *api = ((struct pending *)arg)->api;
+	struct request *request = pending_end(arg);
+	json_t *doc;
+
+	if (request == NULL)
+		return;
+	if (job != NULL && auth_may_project(request, job->project)) {
+		log_wait(api, request, job, answer_status_with);
+		return;
+	}
+	doc = json_object();
+	json_object_set_new(doc, "status", json_string("not_found"));
+	json_object_set_new(doc, "logs", json_string(""));
+	request_answer_json(request, err != NULL ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_NOT_FOUND, doc);
 }
 
 void answer_status(struct api *api, struct request *request)
 {
-	struct error err = { 0 };
-	struct job *job = store_find(api->store, request->argument, &err);
-	json_t *doc = json_object();
-	char *logs;
-
-	if (job == NULL || !auth_may_project(request, job->project)) {
-		json_object_set_new(doc, "status", json_string("not_found"));
-		json_object_set_new(doc, "logs", json_string(""));
-		request_answer_json(request, err.kind != ERROR_NONE ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_NOT_FOUND, doc);
-		job_destroy(job);
-		return;
-	}
-	logs = log_since(api, request, job);
-	json_object_set_new(doc, "status", json_string(status_of(job->state)));
-	json_object_set_new(doc, "logs", json_at_text(logs));
-	free(logs);
-	request_answer_json(request, MHD_HTTP_OK, doc);
-	job_destroy(job);
+	store_find(api->store, request->argument, on_found, pending_begin(api, request));
 }
 
 static void set_count(json_t *doc, const char *key, uint64_t count)
@@ -159,14 +209,15 @@ static void set_count(json_t *doc, const char *key, uint64_t count)
 	json_object_set_new(doc, key, json_integer((json_int_t)count));
 }
 
-void answer_queue_status(struct api *api, struct request *request)
+static void on_counted(void *arg, const uint64_t *counts, const struct error *err)
 {
-	uint64_t counts[JOB_STATES];
-	struct error err;
+	struct request *request = pending_end(arg);
 	json_t *doc;
 
-	if (!store_count(api->store, counts, &err)) {
-		answer_failed(request, &err);
+	if (request == NULL)
+		return;
+	if (err != NULL) {
+		answer_failed(request, err);
 		return;
 	}
 	doc = json_object();
@@ -175,4 +226,9 @@ void answer_queue_status(struct api *api, struct request *request)
 	set_count(doc, "complete", counts[JOB_SUCCEEDED]);
 	set_count(doc, "failed", counts[JOB_FAILED] + counts[JOB_CANCELLED] + counts[JOB_SUPERSEDED]);
 	request_answer_json(request, MHD_HTTP_OK, doc);
+}
+
+void answer_queue_status(struct api *api, struct request *request)
+{
+	store_count(api->store, on_counted, pending_begin(api, request));
 }

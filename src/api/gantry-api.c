@@ -1,55 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gantry-api.c - the program: takes what the master hands it and becomes the api. */
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include "conf/conf_canonical.h"
+#include "ipc/role_start.h"
 #include "api/api.h"
-
-/* The master decides when we reopen logs, drain or leave, and tells us over the channel: a signal
- * meant for the master must not hit us too.  TERM and QUIT are for people and service managers. */
-static void ignore_signals(void)
-{
-	static const int ignored[] = { SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE };
-
-	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
-		signal(ignored[i], SIG_IGN);
-}
-
-static void open_log(const struct heritage *heritage, const struct conf *conf)
-{
-	enum log_level level = LOG_LEVEL_INFO;
-	enum log_format format = LOG_FORMAT_LOGFMT;
-
-	log_level_parse(conf->log.level, &level);
-	log_format_parse(conf->log.format, &format);
-	if (heritage->log_fd >= 0)
-		log_open_fd(heritage->log_fd, format, level);
-	else
-		log_open_syslog("gantry-api", format, level);
-}
 
 int main(void)
 {
 	struct heritage heritage;
-	struct error err;
-	struct conf *conf;
+	struct conf *conf = role_start("gantry-api", &heritage);
 	struct api *api;
 	int status;
 
-	ignore_signals();
-	if (!heritage_read(&heritage, &err)) {
-		fprintf(stderr, "gantry-api: %s; it is started by gantryd, not by hand\n", err.text);
-		return 2;
-	}
-	conf = conf_canonical_read_fd(heritage.config_fd, &err);
-	if (conf == NULL) {
-		fprintf(stderr, "gantry-api: configuration: %s\n", err.text);
-		return 2;
-	}
-	open_log(&heritage, conf);
+	if (conf == NULL)
+		return ROLE_START_FAILED;
 	api = api_create(&heritage, conf);
 	status = api_run(api);
 	api_destroy(api);

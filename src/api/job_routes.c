@@ -13,8 +13,9 @@
 #include "base/json_at.h"
 #include "base/mem.h"
 #include "job/job_record.h"
+#include "store/store_record.h"
 
-enum { JOBS_DEFAULT = 50, JOBS_MAX = 500 };
+enum { JOBS_DEFAULT = 50, JOBS_MAX = 500, SHOWN_DELIVERIES = 1000 };
 
 void answer_failed(struct request *request, const struct error *err)
 {
@@ -36,19 +37,35 @@ void answer_failed(struct request *request, const struct error *err)
 		request_answer_error(request, kinds[err->kind].status, kinds[err->kind].error, "%s", err->text);
 }
 
-struct job *job_of_request(struct api *api, struct request *request)
-{
-	struct error err = { 0 };
-	struct job *job = store_find(api->store, request->argument, &err);
+struct lookup {
+	struct pending *pending;
+	job_fn *fn;
+};
 
-	if (job != NULL && auth_may_project(request, job->project))
-		return job;
-	job_destroy(job);
-	if (err.kind != ERROR_NONE)
-		answer_failed(request, &err);
-	else
+static void on_found(void *arg, const struct job *job, const struct error *err)
+{
+	struct lookup *lookup = arg;
+	struct api *api = lookup->pending->api;
+	struct request *request = pending_end(lookup->pending);
+	job_fn *fn = lookup->fn;
+
+	free(lookup);
+	if (request == NULL)
+		return;
+	if (err != NULL)
+		answer_failed(request, err);
+	else if (job == NULL || !auth_may_project(request, job->project))
 		request_answer_error(request, MHD_HTTP_NOT_FOUND, "not found", "there is no such job");
-	return NULL;
+	else
+		fn(api, request, job);
+}
+
+void with_job(struct api *api, struct request *request, job_fn *fn)
+{
+	struct lookup *lookup = xnew(struct lookup);
+
+	*lookup = (struct lookup){ .pending = pending_begin(api, request), .fn = fn };
+	store_find(api->store, request->argument, on_found, lookup);
 }
 
 /* -- submit ----------------------------------------------------------------------------------- */
@@ -121,41 +138,88 @@ void answer_submit(struct api *api, struct request *request)
 
 /* -- reading ---------------------------------------------------------------------------------- */
 
+/* The record, while what belongs to it is being read. */
+struct show {
+	struct pending *pending;
+	json_t *doc;
+};
+
+static void show_end(struct show *show, const struct error *err)
+{
+	struct request *request = pending_end(show->pending);
+
+	if (request != NULL && err != NULL)
+		answer_failed(request, err);
+	else if (request != NULL)
+		request_answer_json(request, MHD_HTTP_OK, json_incref(show->doc));
+	json_decref(show->doc);
+	free(show);
+}
+
+static void on_deliveries(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
+	const struct error *err)
+{
+	struct show *show = arg;
+
+	(void)next_due_ms;
+	json_object_set_new(show->doc, "deliveries", store_delivery_records(deliveries, count));
+	show_end(show, err);
+}
+
+static void on_attempts(void *arg, const struct store_attempt *attempts, size_t count, const struct error *err)
+{
+	struct show *show = arg;
+	const char *id = json_string_value(json_object_get(show->doc, "id"));
+	struct store_delivery_filter filter = { .job_id = id, .max = SHOWN_DELIVERIES };
+
+	if (err != NULL || show->pending->request == NULL) {
+		show_end(show, err);
+		return;
+	}
+	json_object_set_new(show->doc, "attempts", store_attempt_records(attempts, count));
+	store_deliveries(show->pending->api->store, &filter, on_deliveries, show);
+}
+
+static void show_job(struct api *api, struct request *request, const struct job *job)
+{
+	struct show *show = xnew(struct show);
+
+	*show = (struct show){ .pending = pending_begin(api, request), .doc = job_record(job) };
+	store_attempts(api->store, job->id, on_attempts, show);
+}
+
 void answer_job(struct api *api, struct request *request)
 {
-	struct job *job = job_of_request(api, request);
+	with_job(api, request, show_job);
+}
 
-	if (job == NULL)
+static void on_why(void *arg, const struct store_why *why, const struct error *err)
+{
+	struct request *request = pending_end(arg);
+	json_t *doc;
+
+	if (request == NULL)
 		return;
-	request_answer_json(request, MHD_HTTP_OK, job_record(job));
-	job_destroy(job);
+	if (err != NULL) {
+		answer_failed(request, err);
+		return;
+	}
+	if (why == NULL || !auth_may_project(request, why->job->project)) {
+		request_answer_error(request, MHD_HTTP_NOT_FOUND, "not found", "there is no such job");
+		return;
+	}
+	doc = store_why_record(why);
+	/* A key may be shared with projects that are not theirs to see. */
+	if (why->holder_project != NULL && !auth_may_project(request, why->holder_project)) {
+		json_object_set_new(doc, "held_by", json_null());
+		json_object_set_new(doc, "held_by_project", json_null());
+	}
+	request_answer_json(request, MHD_HTTP_OK, doc);
 }
 
 void answer_why(struct api *api, struct request *request)
 {
-	struct job *job = job_of_request(api, request);
-	struct store_why *why;
-	struct error err = { 0 };
-	json_t *doc;
-
-	if (job == NULL)
-		return;
-	why = store_why(api->store, job->id, &err);
-	job_destroy(job);
-	if (why == NULL) {
-		answer_failed(request, &err);
-		return;
-	}
-	doc = job_record(why->job);
-	json_object_set_new(doc, "ahead", json_integer((json_int_t)why->ahead));
-	/* A key may be shared with projects that are not theirs to see. */
-	if (why->holder_project != NULL && !auth_may_project(request, why->holder_project))
-		xreplace(&why->holder, NULL);
-	json_object_set_new(doc, "held_by", json_at_text(why->holder));
-	job_record_stamp(doc, "held_since", why->holder_since_ms);
-	json_object_set_new(doc, "group_head", json_at_text(why->group_head));
-	request_answer_json(request, MHD_HTTP_OK, doc);
-	store_why_free(why);
+	store_why(api->store, request->argument, on_why, pending_begin(api, request));
 }
 
 static bool fill_filter(struct request *request, struct store_filter *filter)
@@ -179,32 +243,49 @@ static bool fill_filter(struct request *request, struct store_filter *filter)
 	return true;
 }
 
-/* Newest first; "after" of the next page is the last one's sequence. */
-void answer_jobs(struct api *api, struct request *request)
-{
-	struct store_filter filter;
-	struct job **jobs;
-	struct error err;
-	json_t *doc, *list;
-	size_t count;
+/* A page that is asked for. */
+struct page {
+	struct pending *pending;
+	size_t max;
+};
 
-	if (!fill_filter(request, &filter))
-		return;
-	if (!store_list(api->store, &filter, &jobs, &count, &err)) {
-		answer_failed(request, &err);
-		return;
-	}
-	doc = json_object();
-	list = json_array();
+static json_t *page_doc(const struct request *request, const struct job *const *jobs, size_t count, size_t max)
+{
+	json_t *doc = json_object(), *list = json_array();
+
 	for (size_t i = 0; i < count; i++) {
 		if (auth_may_project(request, jobs[i]->project))
 			json_array_append_new(list, job_record_brief(jobs[i]));
 	}
 	json_object_set_new(doc, "jobs", list);
-	if (count == filter.max)
+	if (count == max)
 		json_object_set_new(doc, "after", json_integer(jobs[count - 1]->seq));
-	store_jobs_free(jobs, count);
-	request_answer_json(request, MHD_HTTP_OK, doc);
+	return doc;
+}
+
+static void on_listed(void *arg, const struct job *const *jobs, size_t count, const struct error *err)
+{
+	struct page *page = arg;
+	struct request *request = pending_end(page->pending);
+
+	if (request != NULL && err != NULL)
+		answer_failed(request, err);
+	else if (request != NULL)
+		request_answer_json(request, MHD_HTTP_OK, page_doc(request, jobs, count, page->max));
+	free(page);
+}
+
+/* Newest first; "after" of the next page is the last one's sequence. */
+void answer_jobs(struct api *api, struct request *request)
+{
+	struct store_filter filter;
+	struct page *page;
+
+	if (!fill_filter(request, &filter))
+		return;
+	page = xnew(struct page);
+	*page = (struct page){ .pending = pending_begin(api, request), .max = filter.max };
+	store_list(api->store, &filter, on_listed, page);
 }
 
 /* -- cancel, retry ---------------------------------------------------------------------------- */
@@ -233,24 +314,24 @@ static void on_asked(void *arg, const struct store_answer *answer, const struct 
 	}
 }
 
+static void cancel_job(struct api *api, struct request *request, const struct job *job)
+{
+	store_cancel(api->store, job->id, request->who, on_asked, pending_begin(api, request));
+}
+
 void answer_cancel(struct api *api, struct request *request)
 {
-	struct job *job = job_of_request(api, request);
+	with_job(api, request, cancel_job);
+}
 
-	if (job == NULL)
-		return;
-	store_cancel(api->store, job->id, request->who, on_asked, pending_begin(api, request));
-	job_destroy(job);
+static void retry_job(struct api *api, struct request *request, const struct job *job)
+{
+	store_retry_finished(api->store, job->id, request->who, on_asked, pending_begin(api, request));
 }
 
 void answer_retry(struct api *api, struct request *request)
 {
-	struct job *job = job_of_request(api, request);
-
-	if (job == NULL)
-		return;
-	store_retry_finished(api->store, job->id, request->who, on_asked, pending_begin(api, request));
-	job_destroy(job);
+	with_job(api, request, retry_job);
 }
 
 /* A key may be held by any project, and freeing it ends the holder. */

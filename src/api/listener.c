@@ -2,10 +2,14 @@
 /* listener.c - see listener.h.
  *
  * libmicrohttpd's own timeout counts from the last byte, so a client that sends one now and then holds a
- * connection for ever: each connection has a deadline of ours until its request is whole. */
+ * connection for ever: each connection has a deadline of ours until its request is whole.  Nor does it see the
+ * end of what a client says when that arrives together with the last bytes (its epoll is edge-triggered, and
+ * it reads no further than it needs), so clients that ask and vanish would fill all connections: ends are
+ * watched for here, and such a connection gets just the time to be answered. */
 #include "api/listener.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,12 +17,17 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { CONNECTION_MEMORY_BYTES = 32 << 10 };     /* head and bookkeeping; bodies are ours */
+enum {
+	CONNECTION_MEMORY_BYTES = 32 << 10,     /* head and bookkeeping; bodies are ours */
+	HANGUPS_AT_ONCE = 64,
+};
+static const double leaving_s = 1;              /* for what was said before the end to be read */
 
 /* An open connection. */
 struct peer {
-	struct list link;               /* listener.peers */
+	struct list link;               /* listener.peers or leaving; neither while it is answered */
 	int fd;
+	bool hung_up;                   /* will say no more; may still listen */
 	double deadline_s;              /* monotonic, for the next whole request */
 	struct request *request;        /* under way; then there is no deadline once it is whole */
 };
@@ -26,9 +35,12 @@ struct peer {
 static void rearm_overdue(struct listener *listener)
 {
 	struct peer *first = list_first(&listener->peers, struct peer, link);
+	struct peer *leaving = list_first(&listener->leaving, struct peer, link);
 	double left_s;
 
 	ev_timer_stop(listener->options.loop, &listener->overdue);
+	if (first == NULL || (leaving != NULL && leaving->deadline_s < first->deadline_s))
+		first = leaving;
 	if (first == NULL)
 		return;
 	left_s = first->deadline_s - clock_monotonic_s();
@@ -36,31 +48,67 @@ static void rearm_overdue(struct listener *listener)
 	ev_timer_start(listener->options.loop, &listener->overdue);
 }
 
-/* All wait equally long, so the newest is last. */
+/* All of a list wait equally long, so the newest is last. */
 static void give_time(struct listener *listener, struct peer *peer)
 {
+	struct list *list = peer->hung_up ? &listener->leaving : &listener->peers;
+
 	list_remove(&peer->link);
-	peer->deadline_s = clock_monotonic_s() + listener->options.head_s;
-	list_append(&listener->peers, &peer->link);
-	if (!ev_is_active(&listener->overdue))
+	peer->deadline_s = clock_monotonic_s() + (peer->hung_up ? leaving_s : listener->options.head_s);
+	list_append(list, &peer->link);
+	if (!ev_is_active(&listener->overdue) || list_first(list, struct peer, link) == peer)
 		rearm_overdue(listener);
 }
 
-static void on_overdue(struct ev_loop *loop, ev_timer *timer, int revents)
+static void end_overdue(struct list *list, double now_s)
 {
-	struct listener *listener = container_of(timer, struct listener, overdue);
-	double now_s = clock_monotonic_s();
 	struct peer *peer, *next;
 
-	(void)loop, (void)revents;
-	list_each_safe(peer, next, &listener->peers, link) {
+	list_each_safe(peer, next, list, link) {
 		if (peer->deadline_s > now_s)
 			break;
 		/* Off the list, so that it is told once; MHD sees the end and tells us. */
 		list_remove(&peer->link);
 		shutdown(peer->fd, SHUT_RDWR);
 	}
+}
+
+static void on_overdue(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct listener *listener = container_of(timer, struct listener, overdue);
+	double now_s = clock_monotonic_s();
+
+	(void)loop, (void)revents;
+	end_overdue(&listener->peers, now_s);
+	end_overdue(&listener->leaving, now_s);
 	rearm_overdue(listener);
+}
+
+/* -- clients that hang up ----------------------------------------------------------------------- */
+
+static void watch_hangup(struct listener *listener, struct peer *peer)
+{
+	struct epoll_event event = { .events = EPOLLRDHUP | EPOLLET, .data = { .ptr = peer } };
+
+	/* One that cannot be watched has its deadline. */
+	(void)epoll_ctl(listener->hangups_fd, EPOLL_CTL_ADD, peer->fd, &event);
+}
+
+static void on_hangups(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct listener *listener = container_of(io, struct listener, hangups);
+	struct epoll_event events[HANGUPS_AT_ONCE];
+	int count = epoll_wait(io->fd, events, HANGUPS_AT_ONCE, 0);
+
+	(void)loop, (void)revents;
+	for (int i = 0; i < count; i++) {
+		struct peer *peer = events[i].data.ptr;
+
+		peer->hung_up = true;
+		/* Else it is being answered, and leaves after that, or it was told to end. */
+		if (!list_empty(&peer->link))
+			give_time(listener, peer);
+	}
 }
 
 static void run(struct listener *listener)
@@ -120,8 +168,10 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 		*socket_context = peer;
 		listener->peer_count++;
 		give_time(listener, peer);
+		watch_hangup(listener, peer);
 		return;
 	}
+	(void)epoll_ctl(listener->hangups_fd, EPOLL_CTL_DEL, peer->fd, NULL);
 	list_remove(&peer->link);
 	free(peer);
 	*socket_context = NULL;
@@ -265,18 +315,28 @@ struct listener *listener_create(const struct listener_options *options, struct 
 	listener->local = is_local(options->fd);
 	log_init(&listener->log, options->log, "http");
 	list_init(&listener->peers);
+	list_init(&listener->leaving);
 	list_init(&listener->requests);
 	ev_timer_init(&listener->overdue, on_overdue, 0., 0.);
+	listener->hangups_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (listener->hangups_fd < 0) {
+		error_set_errno(err, ERROR_REFUSED, "epoll_create1");
+		free(listener);
+		return NULL;
+	}
 	listener->daemon = start(listener);
 	if (listener->daemon == NULL) {
 		error_set(err, ERROR_REFUSED, "HTTP does not start: %s", options->certificate != NULL && !listener->local ?
 			"certificate or key is not usable" : "see the lines before");
+		close(listener->hangups_fd);
 		free(listener);
 		return NULL;
 	}
 	ev_io_init(&listener->readable, on_readable, MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
 		EV_READ);
 	ev_io_start(options->loop, &listener->readable);
+	ev_io_init(&listener->hangups, on_hangups, listener->hangups_fd, EV_READ);
+	ev_io_start(options->loop, &listener->hangups);
 	ev_init(&listener->timer, on_timer);
 	ev_prepare_init(&listener->prepare, on_prepare);
 	ev_prepare_start(options->loop, &listener->prepare);
@@ -316,7 +376,9 @@ void listener_destroy(struct listener *listener)
 	ev_prepare_stop(listener->options.loop, &listener->prepare);
 	ev_timer_stop(listener->options.loop, &listener->timer);
 	ev_io_stop(listener->options.loop, &listener->readable);
+	ev_io_stop(listener->options.loop, &listener->hangups);
 	MHD_stop_daemon(listener->daemon);
+	close(listener->hangups_fd);
 	ev_timer_stop(listener->options.loop, &listener->overdue);
 	free(listener);
 }

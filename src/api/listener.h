@@ -21,6 +21,8 @@ struct request;
 typedef void listener_handle_fn(void *arg, struct request *request);
 /* Its head has arrived: false when it was answered already, so that its body is not read. */
 typedef bool listener_admit_fn(void *arg, struct request *request);
+/* Its answer is known. */
+typedef void listener_answered_fn(void *arg, struct request *request);
 /* A connection or request has gone. */
 typedef void listener_idle_fn(void *arg);
 
@@ -35,6 +37,7 @@ struct listener_options {
 	const char *certificate, *key;  /* PEM texts; NULL: no TLS */
 	listener_admit_fn *admit;
 	listener_handle_fn *handle;
+	listener_answered_fn *answered;
 	listener_idle_fn *idle;
 	void *arg;
 };
@@ -48,6 +51,9 @@ struct listener {
 	ev_timer timer;
 	ev_timer overdue;               /* the first connection that is too slow */
 	struct list peers;              /* struct peer: open connections, the oldest deadline first */
+	struct list leaving;            /* struct peer: those that will say no more, likewise */
+	int hangups_fd;                 /* epoll: tells of these */
+	ev_io hangups;
 	struct list requests;           /* under way */
 	size_t peer_count;
 	bool kicked;                    /* to be run before the next wait */

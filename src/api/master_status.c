@@ -18,7 +18,6 @@
 
 static const double fresh_s = 1;                /* an answer is good for this long */
 static const double answer_s = 5;               /* the master has this long */
-static const char question[] = "status\n";
 
 struct asker {
 	struct list link;
@@ -28,6 +27,7 @@ struct asker {
 
 struct master_status {
 	struct api *api;
+	const char *question;
 	struct list askers;
 	json_t *doc;                    /* the last answer; NULL: none yet */
 	double asked_s;                 /* when it was had */
@@ -38,11 +38,12 @@ struct master_status {
 	json_t *coming;
 };
 
-struct master_status *master_status_create(struct api *api)
+struct master_status *master_status_create(struct api *api, const char *question)
 {
 	struct master_status *status = xnew(struct master_status);
 
 	status->api = api;
+	status->question = question;
 	status->fd = -1;
 	list_init(&status->askers);
 	buf_init(&status->in, LIMIT_CONTROL_REPLY_BYTES);
@@ -174,7 +175,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* A Unix socket connects at once or not at all, and takes a line of ours whole. */
-static int connect_now(const char *path)
+static int connect_now(const char *path, const char *question)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd;
@@ -188,7 +189,8 @@ static int connect_now(const char *path)
 	if (fd < 0)
 		return -1;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
-		send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question)) {
+		send(fd, question, strlen(question), MSG_NOSIGNAL | MSG_MORE) != (ssize_t)strlen(question) ||
+		send(fd, "\n", 1, MSG_NOSIGNAL) != 1) {
 		close(fd);
 		return -1;
 	}
@@ -204,7 +206,7 @@ static void wait_for(struct master_status *status, double s)
 
 static void ask(struct master_status *status)
 {
-	status->fd = connect_now(status->api->conf->supervisor.control_socket);
+	status->fd = connect_now(status->api->conf->supervisor.control_socket, status->question);
 	if (status->fd < 0) {
 		/* Told from the timer: never from inside the call. */
 		json_decref(status->doc);

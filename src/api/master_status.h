@@ -13,7 +13,8 @@
 struct api;
 struct master_status;
 
-struct master_status *master_status_create(struct api *api);
+/* question: a line of control_line.h without its end, "status" with or without words; lent for ever. */
+struct master_status *master_status_create(struct api *api, const char *question);
 /* Who waits is answered with an error. */
 void master_status_destroy(struct master_status *status);
 

@@ -1,167 +1,194 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics.c - GET /metrics: Prometheus' text format, and OpenMetrics when it is asked for
- * (prometheus.io/docs/instrumenting/exposition_formats, openmetrics.io). */
-#include <inttypes.h>
+/* metrics.c - GET /metrics: asks all who know something at once, and answers when the last has.
+ *
+ * What one of them cannot say is left out; the rest is worth having all the same.  gantry-api(8) describes
+ * each metric. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "api/depths.h"
 #include "api/master_status.h"
+#include "api/metrics_impl.h"
 #include "api/pending.h"
 #include "api/routes.h"
-#include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
-enum { LIMIT_METRICS_BYTES = 4 << 20 };
-
-/* OpenMetrics names a counter's family without _total, and ends with "# EOF". */
-struct page {
-	struct buf text;
-	bool open;
+struct scrape {
+	struct pending *pending;
+	unsigned waiting;               /* answers */
+	json_t *status;                 /* the master's; NULL: none */
+	bool counted;
+	uint64_t jobs[JOB_STATES];
+	struct store_totals totals;     /* -1: not known */
 };
 
-static void begin_family(struct page *page, const char *name, const char *type, const char *help)
-{
-	size_t size = strlen(name);
+/* -- what the store knows ----------------------------------------------------------------------- */
 
-	if (page->open && strcmp(type, "counter") == 0)
-		size -= strlen("_total");
-	buf_printf(&page->text, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)size, name, help, (int)size, name, type);
-}
-
-/* A label's value, with what the format wants escaped. */
-static void add_label(struct page *page, const char *name, const char *value)
+static void add_jobs(struct metrics_page *page, const uint64_t jobs[JOB_STATES])
 {
-	buf_printf(&page->text, "%s=\"", name);
-	for (; *value != '\0'; value++) {
-		if (*value == '\\' || *value == '"')
-			buf_add_char(&page->text, '\\');
-		if (*value == '\n')
-			buf_add_text(&page->text, "\\n");
-		else
-			buf_add_char(&page->text, *value);
+	metrics_family(page, "gantry_jobs", "gauge", "Jobs in the store by state.");
+	for (int i = 0; i < JOB_STATES; i++) {
+		const struct metric_label labels[LIMIT_METRIC_LABELS] = { { "state", job_state_name((enum job_state)i) } };
+
+		metrics_sample(page, "gantry_jobs", labels, (double)jobs[i]);
 	}
-	buf_add_char(&page->text, '"');
 }
 
-static void add_sample(struct page *page, const char *name, const char *label, const char *label_value, double value)
+static void add_total(struct metrics_page *page, const char *name, const char *help, int64_t value)
 {
-	buf_add_text(&page->text, name);
-	if (label != NULL) {
-		buf_add_char(&page->text, '{');
-		add_label(page, label, label_value);
-		buf_add_char(&page->text, '}');
+	if (value >= 0)
+		metrics_single(page, name, "gauge", help, (double)value);
+}
+
+static void add_totals(struct metrics_page *page, const struct store_totals *totals)
+{
+	int64_t age_ms = clock_steady_ms() - totals->oldest_waiting_ms;
+
+	add_total(page, "gantry_locks_held", "Lock keys that are held.", totals->held_locks);
+	add_total(page, "gantry_lock_waiters", "Jobs that wait for a lock key.", totals->lock_waiters);
+	add_total(page, "gantry_outbox_open_deliveries", "Notifications that are still to be delivered.",
+		totals->open_deliveries);
+	add_total(page, "gantry_outbox_dead_deliveries", "Notifications that were given up.", totals->dead_deliveries);
+	if (totals->oldest_waiting_ms >= 0)
+		metrics_single(page, "gantry_jobs_oldest_waiting_seconds", "gauge",
+			"Since the oldest job that was not launched yet was accepted; 0: there is none.",
+			totals->oldest_waiting_ms > 0 && age_ms > 0 ? (double)age_ms / 1000 : 0);
+}
+
+/* -- what this process knows ---------------------------------------------------------------------- */
+
+static void add_depth(struct metrics_page *page, const struct conf_queue *queue, const char *state, int64_t messages)
+{
+	const struct metric_label labels[LIMIT_METRIC_LABELS] = {
+		{ "queue", queue->name }, { "state", state },
+	};
+
+	if (messages >= 0)
+		metrics_sample(page, "gantry_queue_messages", labels, (double)messages);
+}
+
+static void add_depths(struct metrics_page *page, struct api *api)
+{
+	metrics_family(page, "gantry_queue_messages", "gauge", "Messages in a queue, as it says itself, by their state.");
+	for (size_t i = 0; i < api->conf->queue_count; i++) {
+		const struct queue_depth *depth = depths_at(api->depths, i);
+
+		if (depth == NULL)
+			continue;
+		add_depth(page, &api->conf->queues[i], "visible", depth->visible);
+		add_depth(page, &api->conf->queues[i], "hidden", depth->hidden);
+		add_depth(page, &api->conf->queues[i], "delayed", depth->delayed);
 	}
-	buf_printf(&page->text, " %.15g\n", value);
 }
 
-static void add_jobs(struct page *page, struct api *api)
+static size_t count_followers(const struct api *api)
 {
-	uint64_t counts[JOB_STATES];
-	struct error err;
+	const struct request *request;
+	size_t count = 0;
 
-	if (!store_count(api->store, counts, &err))
+	for (size_t i = 0; i < api->listener_count; i++) {
+		list_each(request, &api->listeners[i]->requests, link)
+			count += request->route != NULL && request->route->answer == answer_events;
+	}
+	return count;
+}
+
+static void add_own(struct metrics_page *page, const struct api *api)
+{
+	size_t connections = 0;
+
+	for (size_t i = 0; i < api->listener_count; i++)
+		connections += api->listeners[i]->peer_count;
+	metrics_single(page, "gantry_api_connections", "gauge", "Open connections of the process that answers.",
+		(double)connections);
+	metrics_single(page, "gantry_api_log_followers", "gauge", "Those of them that follow a job and its log.",
+		(double)count_followers(api));
+}
+
+/* -- asking -------------------------------------------------------------------------------------- */
+
+static void answer(struct api *api, struct request *request, const struct scrape *scrape)
+{
+	struct metrics_page page;
+
+	metrics_page_init(&page, request_header(request, MHD_HTTP_HEADER_ACCEPT));
+	if (scrape->status != NULL) {
+		metrics_add_state(&page, api->conf, scrape->status);
+		metrics_add_processes(&page, scrape->status);
+		metrics_add_figures(&page, json_object_get(scrape->status, "figures"));
+	}
+	if (scrape->counted)
+		add_jobs(&page, scrape->jobs);
+	add_totals(&page, &scrape->totals);
+	add_depths(&page, api);
+	add_own(&page, api);
+	if (metrics_page_close(&page))
+		request_answer_text(request, MHD_HTTP_OK, metrics_page_type(&page), buf_text(&page.text), page.text.size);
+	else
+		request_answer_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "too large", "more than %d bytes of metrics",
+			LIMIT_METRICS_BYTES);
+	metrics_page_finish(&page);
+}
+
+static void one_less(struct scrape *scrape)
+{
+	struct api *api = scrape->pending->api;
+	struct request *request;
+
+	if (--scrape->waiting > 0)
 		return;
-	begin_family(page, "gantry_jobs", "gauge", "Jobs in the store by state.");
-	for (int i = 0; i < JOB_STATES; i++)
-		add_sample(page, "gantry_jobs", "state", job_state_name((enum job_state)i), (double)counts[i]);
+	request = pending_end(scrape->pending);
+	if (request != NULL)
+		answer(api, request, scrape);
+	json_decref(scrape->status);
+	free(scrape);
 }
 
-static double number_of(const json_t *object, const char *key)
-{
-	return (double)json_integer_value(json_object_get(object, key));
-}
-
-static void add_queues(struct page *page, const json_t *sums)
-{
-	static const struct { const char *key, *name, *type, *help; double unit; } families[] = {
-		{ "held", "gantry_queue_held", "gauge", "Messages that workers hold.", 1 },
-		{ "receiving", "gantry_queue_receiving", "gauge", "Receives under way.", 1 },
-		{ "received", "gantry_queue_received_total", "counter", "Messages received.", 1 },
-		{ "settled", "gantry_queue_settled_total", "counter", "Messages settled.", 1 },
-		{ "empty_receives", "gantry_queue_empty_receives_total", "counter", "Receives that brought nothing.", 1 },
-		{ "failures", "gantry_queue_failures_total", "counter", "Calls that failed.", 1 },
-		{ "last_receive_age_ms", "gantry_queue_last_receive_age_seconds", "gauge",
-		  "Since a receive last came back.", 0.001 },
-	};
-	const json_t *sum;
-	size_t i;
-
-	for (size_t k = 0; k < sizeof(families) / sizeof(*families); k++) {
-		begin_family(page, families[k].name, families[k].type, families[k].help);
-		json_array_foreach(sums, i, sum) {
-			if (!json_is_null(json_object_get(sum, families[k].key)))
-				add_sample(page, families[k].name, "queue", json_string_value(json_object_get(sum, "name")),
-					number_of(sum, families[k].key) * families[k].unit);
-		}
-	}
-}
-
-static void add_workers(struct page *page, const json_t *workers)
-{
-	static const struct { const char *key, *name, *type, *help; double unit; } families[] = {
-		{ "in_flight", "gantry_worker_in_flight", "gauge", "Jobs in memory.", 1 },
-		{ "running", "gantry_worker_running", "gauge", "Deployments launched and not ended.", 1 },
-		{ "done", "gantry_worker_jobs_total", "counter", "Jobs brought to their end; for the API: requests.", 1 },
-		{ "rss_bytes", "gantry_worker_resident_bytes", "gauge", "Memory.", 1 },
-		{ "longest_commit_us", "gantry_worker_longest_commit_seconds", "gauge",
-		  "The longest time its loop stood still for the store.", 1e-6 },
-		{ "log_dropped", "gantry_worker_log_lines_dropped_total", "counter", "Log lines that nobody took.", 1 },
-	};
-	const json_t *worker;
-	size_t i;
-
-	for (size_t k = 0; k < sizeof(families) / sizeof(*families); k++) {
-		begin_family(page, families[k].name, families[k].type, families[k].help);
-		json_array_foreach(workers, i, worker) {
-			buf_printf(&page->text, "%s{role=\"%s\",pid=\"%" JSON_INTEGER_FORMAT "\"} %.15g\n", families[k].name,
-				json_string_value(json_object_get(worker, "role")),
-				json_integer_value(json_object_get(worker, "pid")), number_of(worker, families[k].key) * families[k].unit);
-		}
-	}
-}
-
-static void add_store(struct page *page, struct api *api)
-{
-	struct store_figures figures;
-
-	store_figures(api->store, &figures);
-	begin_family(page, "gantry_api_store_longest_commit_seconds", "gauge", "The longest commit of the API's own.");
-	add_sample(page, "gantry_api_store_longest_commit_seconds", NULL, NULL, figures.longest_commit_s);
-	begin_family(page, "gantry_api_requests_total", "counter", "Requests answered by this process.");
-	add_sample(page, "gantry_api_requests_total", NULL, NULL, (double)api->answered);
-}
-
-/* What the master does not tell is left out: the store's figures are worth having all the same. */
 static void on_status(void *arg, const json_t *doc, const struct error *err)
 {
-	struct api *api = ((struct pending *)arg)->api;
-	struct request *request = pending_end(arg);
-	const char *accept;
-	struct page page;
-	json_t *sums;
+	struct scrape *scrape = arg;
 
-	if (request == NULL)
-		return;
-	accept = request_header(request, MHD_HTTP_HEADER_ACCEPT);
-	page.open = accept != NULL && strstr(accept, "application/openmetrics-text") != NULL;
-	buf_init(&page.text, LIMIT_METRICS_BYTES);
-	add_jobs(&page, api);
-	add_store(&page, api);
-	if (err == NULL) {
-		sums = queue_sums(api->conf, doc);
-		begin_family(&page, "gantry_generation", "gauge", "The generation that runs.");
-		add_sample(&page, "gantry_generation", NULL, NULL, number_of(doc, "generation"));
-		add_queues(&page, sums);
-		add_workers(&page, json_object_get(doc, "workers"));
-		json_decref(sums);
-	}
-	if (page.open)
-		buf_add_text(&page.text, "# EOF\n");
-	request_answer_text(request, MHD_HTTP_OK, page.open ? "application/openmetrics-text; version=1.0.0; charset=utf-8" :
-		"text/plain; version=0.0.4; charset=utf-8", buf_text(&page.text), page.text.size);
-	buf_finish(&page.text);
+	if (err == NULL)
+		scrape->status = json_incref((json_t *)doc);
+	one_less(scrape);
+}
+
+static void on_counted(void *arg, const uint64_t *counts, const struct error *err)
+{
+	struct scrape *scrape = arg;
+
+	scrape->counted = err == NULL;
+	if (err == NULL)
+		memcpy(scrape->jobs, counts, sizeof(scrape->jobs));
+	one_less(scrape);
+}
+
+static void on_totals(void *arg, const struct store_totals *totals, const struct error *err)
+{
+	struct scrape *scrape = arg;
+
+	if (err == NULL)
+		scrape->totals = *totals;
+	one_less(scrape);
+}
+
+static void on_depths(void *arg)
+{
+	one_less(arg);
 }
 
 void answer_metrics(struct api *api, struct request *request)
 {
-	master_status_ask(api->master, on_status, pending_begin(api, request));
+	struct scrape *scrape = xnew(struct scrape);
+
+	scrape->pending = pending_begin(api, request);
+	scrape->totals = (struct store_totals){
+		.held_locks = -1, .lock_waiters = -1, .open_deliveries = -1, .dead_deliveries = -1, .oldest_waiting_ms = -1,
+	};
+	scrape->waiting = 4;
+	master_status_ask(api->master_figures, on_status, scrape);
+	store_count(api->store, on_counted, scrape);
+	store_totals(api->store, on_totals, scrape);
+	depths_ask(api->depths, on_depths, scrape);
 }

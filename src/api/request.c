@@ -121,6 +121,7 @@ void request_answer(struct request *request, unsigned status, struct MHD_Respons
 	request->status = status;
 	request->response = take_response;
 	request->gone = NULL;
+	request->listener->options.answered(request->listener->options.arg, request);
 	MHD_add_response_header(take_response, "X-Request-Id", request->id);
 	MHD_add_response_header(take_response, "X-Content-Type-Options", "nosniff");
 	if (request->listener->quiet)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* routes.c - the table of calls; gantryd(8) describes each. */
+/* routes.c - the table of calls; gantry-api(8) and openapi.json describe each. */
 #include "api/routes.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "api/feed.h"
 #include "base/mem.h"
 
 /* Of two that match the first one is taken. */
@@ -25,6 +26,9 @@ static const struct route routes[] = {
 	{ "GET", "/queue/status", NULL, SCOPE_READ, true, answer_queue_status },
 	{ "GET", "/v1/queues", NULL, SCOPE_READ, false, answer_queues },
 	{ "GET", "/v1/workers", NULL, SCOPE_READ, false, answer_workers },
+	{ "GET", "/v1/events", NULL, SCOPE_READ, false, answer_feed },
+	{ "GET", "/v1/access", NULL, SCOPE_SUBMIT | SCOPE_READ | SCOPE_ADMIN, false, answer_access },
+	{ "GET", "/v1/openapi.json", NULL, SCOPE_NONE, false, answer_openapi },
 	{ "GET", "/metrics", NULL, SCOPE_READ, false, answer_metrics },
 	{ "GET", "/", NULL, SCOPE_NONE, false, answer_dashboard },
 	{ "GET", "/healthz", NULL, SCOPE_NONE, false, answer_healthz },

@@ -21,8 +21,10 @@ struct route {
 bool routes_find(struct request *request);
 
 /* job_routes.c */
-/* The job that the path names; NULL after an answer.  The caller destroys it. */
-struct job *job_of_request(struct api *api, struct request *request);
+typedef void job_fn(struct api *api, struct request *request, const struct job *job);
+/* Finds the job that the path names and hands it, lent, to fn, which answers.  One that is not there, or is
+ * not theirs to see, is answered with 404. */
+void with_job(struct api *api, struct request *request, job_fn *fn);
 /* What of the store or a queue could not be had. */
 void answer_failed(struct request *request, const struct error *err);
 void answer_jobs(struct api *api, struct request *request);
@@ -55,6 +57,13 @@ void answer_healthz(struct api *api, struct request *request);
 void answer_readyz(struct api *api, struct request *request);
 /* Each configured queue with its figures over all workers; a new reference. */
 json_t *queue_sums(const struct conf *conf, const json_t *status);
+
+/* auth.c */
+/* Who asks and what for, in the words of the configuration. */
+void answer_access(struct api *api, struct request *request);
+
+/* openapi.c */
+void answer_openapi(struct api *api, struct request *request);
 
 /* dashboard.c */
 void answer_dashboard(struct api *api, struct request *request);

@@ -1,53 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* state_routes.c - what goes on as a whole: workers, queues, locks, health. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/master_status.h"
 #include "api/pending.h"
 #include "api/routes.h"
 #include "base/json_at.h"
-#include "job/job_record.h"
+#include "base/mem.h"
+#include "store/store_record.h"
 
 enum { LOCKS_DEFAULT = 100, LOCKS_MAX = 1000 };
 
-static json_t *lock_record(const struct store_lock *lock)
-{
-	json_t *object = json_object();
+/* A page that is asked for. */
+struct locks_page {
+	struct pending *pending;
+	size_t max;
+};
 
-	json_object_set_new(object, "key", json_at_text(lock->key));
-	json_object_set_new(object, "holder", json_at_text(lock->holder));
-	json_object_set_new(object, "project", json_at_text(lock->project));
-	job_record_stamp(object, "since", lock->since_ms);
-	json_object_set_new(object, "fence", json_integer(lock->grant));
-	json_object_set_new(object, "waiting", json_integer((json_int_t)lock->waiting));
-	return object;
+static json_t *locks_doc(const struct request *request, const struct store_lock *locks, size_t count, size_t max)
+{
+	json_t *doc = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < count; i++) {
+		if (locks[i].project == NULL || auth_may_project(request, locks[i].project))
+			json_array_append_new(list, store_lock_record(&locks[i]));
+	}
+	json_object_set_new(doc, "locks", list);
+	if (count == max)
+		json_object_set_new(doc, "after", json_at_text(locks[count - 1].key));
+	return doc;
+}
+
+static void on_locks(void *arg, const struct store_lock *locks, size_t count, const struct error *err)
+{
+	struct locks_page *page = arg;
+	struct request *request = pending_end(page->pending);
+
+	if (request != NULL && err != NULL)
+		answer_failed(request, err);
+	else if (request != NULL)
+		request_answer_json(request, MHD_HTTP_OK, locks_doc(request, locks, count, page->max));
+	free(page);
 }
 
 void answer_locks(struct api *api, struct request *request)
 {
-	struct store_lock *locks;
-	struct error err;
-	json_t *doc, *list;
+	struct locks_page *page;
 	int64_t max;
-	size_t count;
 
 	if (!request_query_number(request, "count", 1, LOCKS_MAX, LOCKS_DEFAULT, &max))
 		return;
-	if (!store_locks(api->store, request_query(request, "after"), (size_t)max, &locks, &count, &err)) {
-		request_answer_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "not available", "%s", err.text);
-		return;
-	}
-	doc = json_object();
-	list = json_array();
-	for (size_t i = 0; i < count; i++) {
-		if (locks[i].project == NULL || auth_may_project(request, locks[i].project))
-			json_array_append_new(list, lock_record(&locks[i]));
-	}
-	json_object_set_new(doc, "locks", list);
-	if (count == (size_t)max)
-		json_object_set_new(doc, "after", json_at_text(locks[count - 1].key));
-	store_locks_free(locks, count);
-	request_answer_json(request, MHD_HTTP_OK, doc);
+	page = xnew(struct locks_page);
+	*page = (struct locks_page){ .pending = pending_begin(api, request), .max = (size_t)max };
+	store_locks(api->store, request_query(request, "after"), (size_t)max, on_locks, page);
 }
 
 void answer_healthz(struct api *api, struct request *request)
@@ -90,7 +96,8 @@ static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts)
 {
 	static const char *const sums[] = { "held", "receiving", "received", "settled", "empty_receives", "failures" };
 	static const char *const types[CONF_QUEUE_TYPES] = {
-		[CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_REDIS] = "redis", [CONF_QUEUE_STORE] = "store",
+		[CONF_QUEUE_SQS] = "sqs", [CONF_QUEUE_REDIS] = "redis",
+		[CONF_QUEUE_REDIS_STREAM] = "redis-stream", [CONF_QUEUE_STORE] = "store",
 	};
 	json_t *sum = json_object();
 	int64_t age_ms = -1;

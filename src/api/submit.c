@@ -50,6 +50,8 @@ struct submitter *submitter_create(struct api *api, struct error *err)
 	submitter->queues = xcalloc(api->conf->queue_count, sizeof(*submitter->queues));
 	submitter->aws = aws_create(api->loop, &api->log, &api->conf->aws, err);
 	env.aws = submitter->aws;
+	if (submitter->aws != NULL)
+		api_figures_watch(api, submitter->aws);
 	for (size_t i = 0; submitter->aws != NULL && i < api->conf->queue_count; i++) {
 		submitter->queues[i] = queue_create(&api->conf->queues[i], &env, &no_events, err);
 		if (submitter->queues[i] == NULL)
@@ -59,6 +61,11 @@ struct submitter *submitter_create(struct api *api, struct error *err)
 	}
 	submitter_destroy(submitter);
 	return NULL;
+}
+
+struct queue *const *submitter_queues(const struct submitter *submitter)
+{
+	return submitter->queues;
 }
 
 static void submission_destroy(struct submission *submission)
@@ -92,36 +99,40 @@ void submitter_destroy(struct submitter *submitter)
 
 /* -- into the store --------------------------------------------------------------------------- */
 
-/* Whoever guesses the id of somebody else's job learns that it is taken, and nothing of the job. */
-static bool tell_known(struct submission *submission, struct submitted *submitted, struct error *err)
+static void submission_end(struct submission *submission, const struct submitted *submitted, const struct error *err)
 {
-	struct api *api = submission->submitter->api;
-	struct job *record = store_find(api->store, submission->job->id, err);
-
-	if (record == NULL)
-		return false;
-	job_destroy(submission->job);
-	submission->job = record;
-	submitted->job = record;
-	submitted->known = true;
-	if (submission->projects == NULL || texts_match(submission->projects, record->project))
-		return true;
-	error_set(err, ERROR_REFUSED, "id \"%s\" names a job of another project", record->id);
-	error_set_code(err, "conflict");
-	return false;
+	submission->done(submission->arg, err == NULL ? submitted : NULL, err);
+	submission_destroy(submission);
 }
 
-static void tell_position(struct submission *submission, struct submitted *submitted)
+/* Whoever guesses the id of somebody else's job learns that it is taken, and nothing of the job. */
+static void on_known(void *arg, const struct job *record, const struct error *err)
 {
-	struct error err;
-	struct store_why *why;
+	struct submission *submission = arg;
+	struct submitted submitted = { .job = record, .known = true, .queue = submission->queue->name };
+	struct error why = { 0 };
 
-	if (submission->job->state != JOB_WAITING)
-		return;
-	why = store_why(submission->submitter->api->store, submission->job->id, &err);
+	if (err != NULL) {
+		why = *err;
+	} else if (record == NULL) {
+		error_set(&why, ERROR_TEMPORARY, "the job was just forgotten");
+	} else if (submission->projects != NULL && !texts_match(submission->projects, record->project)) {
+		error_set(&why, ERROR_REFUSED, "id \"%s\" names a job of another project", record->id);
+		error_set_code(&why, "conflict");
+	}
+	submission_end(submission, &submitted, why.kind != ERROR_NONE ? &why : NULL);
+}
+
+/* It is accepted, also when nobody can say how many are before it. */
+static void on_position(void *arg, const struct store_why *why, const struct error *err)
+{
+	struct submission *submission = arg;
+	struct submitted submitted = { .job = submission->job, .queue = submission->queue->name };
+
+	(void)err;
 	if (why != NULL)
-		submitted->ahead = why->ahead;
-	store_why_free(why);
+		submitted.ahead = why->ahead;
+	submission_end(submission, &submitted, NULL);
 }
 
 static void on_admitted(void *arg, const struct error *err)
@@ -129,19 +140,17 @@ static void on_admitted(void *arg, const struct error *err)
 	struct submission *submission = arg;
 	struct submitted submitted = { .job = submission->job, .queue = submission->queue->name };
 	struct api *api = submission->submitter->api;
-	struct error unknown = { 0 };
+	enum store_admitted verdict = submission->admission.verdict;
 
-	if (err == NULL && submission->admission.verdict == STORE_ADMITTED_NEW) {
-		tell_position(submission, &submitted);
+	if (err == NULL && verdict == STORE_ADMITTED_NEW)
 		api_hint(api);
-	} else if (err == NULL && submission->admission.verdict != STORE_ADMITTED_REJECTED &&
-		!tell_known(submission, &submitted, &unknown)) {
-		if (unknown.kind == ERROR_NONE)
-			error_set(&unknown, ERROR_TEMPORARY, "the job was just forgotten");
-		err = &unknown;
-	}
-	submission->done(submission->arg, err == NULL ? &submitted : NULL, err);
-	submission_destroy(submission);
+	if (err != NULL || verdict == STORE_ADMITTED_REJECTED ||
+		(verdict == STORE_ADMITTED_NEW && submission->job->state != JOB_WAITING))
+		submission_end(submission, &submitted, err);
+	else if (verdict == STORE_ADMITTED_NEW)
+		store_why(api->store, submission->job->id, on_position, submission);
+	else
+		store_find(api->store, submission->job->id, on_known, submission);
 }
 
 static void admit(struct submission *submission)

@@ -8,6 +8,7 @@
 
 #include "api/api.h"
 #include "api/request.h"
+#include "queue/queue.h"
 
 struct submitter;
 
@@ -16,8 +17,11 @@ struct submitter *submitter_create(struct api *api, struct error *err);
 /* Answers what is left with ERROR_TEMPORARY.  The store must be closed before: its completions end here. */
 void submitter_destroy(struct submitter *submitter);
 
+/* One per configured queue, in that order; lent. */
+struct queue *const *submitter_queues(const struct submitter *submitter);
+
 struct submitted {
-	struct job *job;                /* as admitted or sent; lent */
+	const struct job *job;          /* as admitted or sent; lent */
 	bool known;                     /* the id was there before: job is its record now */
 	bool sent;                      /* into another queue: state and position are not known */
 	size_t ahead;                   /* of its key; 0: none, or unknown */
