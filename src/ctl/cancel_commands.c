@@ -23,11 +23,6 @@ struct cancel {
 	double until_s;                 /* monotonic */
 };
 
-static const struct option cancel_options[] = {
-	{ "no-wait", no_argument, NULL, 'n' },
-	{ NULL, 0, NULL, 0 },
-};
-
 static void say(struct cancel *cancel, const struct job *job, const char *text)
 {
 	const char *id = job != NULL ? job->id : cancel->job_id;
@@ -55,29 +50,41 @@ static void tell_end(struct cancel *cancel, const struct job *job)
 	ev_break(cancel->asking.loop, EVBREAK_ALL);
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+static void look_later(struct cancel *cancel)
 {
-	struct cancel *cancel = container_of(timer, struct cancel, look);
-	struct error err = { 0 };
-	struct job *job = store_find(cancel->asking.store, cancel->job_id, &err);
+	ev_timer_set(&cancel->look, look_s, 0.);
+	ev_timer_start(cancel->asking.loop, &cancel->look);
+}
 
-	(void)revents;
+static void on_looked(void *arg, const struct job *job, const struct error *err)
+{
+	struct cancel *cancel = arg;
+
 	if (job != NULL && job_state_final(job->state)) {
 		tell_end(cancel, job);
 	} else if (clock_monotonic_s() > cancel->until_s) {
 		fprintf(stderr, "gantryctl: %s is still %s; see gantryctl why\n", cancel->job_id,
-			job != NULL ? job_state_name(job->state) : err.text);
+			job != NULL ? job_state_name(job->state) : err != NULL ? err->text : "there");
 		cancel->asking.status = CONTROL_DEFERRED;
-		ev_break(loop, EVBREAK_ALL);
+		ev_break(cancel->asking.loop, EVBREAK_ALL);
+	} else {
+		look_later(cancel);
 	}
-	job_destroy(job);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct cancel *cancel = container_of(timer, struct cancel, look);
+
+	(void)loop, (void)revents;
+	store_find(cancel->asking.store, cancel->job_id, on_looked, cancel);
 }
 
 static void wait_for_end(struct cancel *cancel)
 {
 	cancel->until_s = clock_monotonic_s() + CANCEL_WAIT_S;
-	ev_timer_init(&cancel->look, on_look, look_s, look_s);
-	ev_timer_start(cancel->asking.loop, &cancel->look);
+	ev_init(&cancel->look, on_look);
+	look_later(cancel);
 }
 
 /* Begun: its owner is told, and by default waited for. */
@@ -137,7 +144,7 @@ static int run(struct ctl *ctl, int argc, char **argv, ask_fn *fn)
 	bool wait = true;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", cancel_options, NULL)) != -1) {
+	while ((option = command_option(argc, argv)) != -1) {
 		if (option != 'n')
 			return command_usage(argv[0]);
 		wait = false;

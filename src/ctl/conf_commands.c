@@ -7,11 +7,41 @@
 #include "conf/conf_canonical.h"
 #include "ctl/ctl.h"
 
+/* "FILE:LINE:COLUMN: text", as gantryd -t says it; what has no place in the file is all text. */
+static json_t *complaint_record(const char *line, const char *file)
+{
+	size_t size = strlen(file);
+	int at = 0, row = 0, column = 0;
+
+	if (strncmp(line, file, size) != 0 || sscanf(line + size, ":%d:%d: %n", &row, &column, &at) < 2 || at == 0)
+		return json_pack("{s:o}", "text", json_at_text(line));
+	return json_pack("{s:i,s:i,s:o}", "line", row, "column", column, "text", json_at_text(line + size + at));
+}
+
+static int check_json(const char *file)
+{
+	json_t *complaints = json_array(), *doc;
+	char *text, *rest;
+	int status = ctl_check_quietly(file, &text);
+
+	for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+		if (status != CONTROL_DONE)
+			json_array_append_new(complaints, complaint_record(line, file));
+	}
+	doc = json_pack("{s:o,s:b,s:o}", "file", json_at_text(file), "ok", status == CONTROL_DONE, "errors", complaints);
+	ctl_print_json(doc);
+	json_decref(doc);
+	free(text);
+	return status;
+}
+
 int run_check(struct ctl *ctl, int argc, char **argv)
 {
+	const char *file = argc == 2 ? argv[1] : ctl->file;
+
 	if (argc > 2)
 		return command_usage("check");
-	return ctl_check(argc == 2 ? argv[1] : ctl->file);
+	return ctl->json ? check_json(file) : ctl_check(file);
 }
 
 /* Whether a canonical key is `wanted` or stands below it. */

@@ -14,6 +14,8 @@
 #include "conf/conf_paths.h"
 #include "ctl/ctl.h"
 
+enum { LIMIT_COMPLAINTS_BYTES = 4 << 20 };
+
 char *ctl_libexec(const char *program)
 {
 	const char *directory = secure_getenv("GANTRY_LIBEXECDIR");
@@ -21,9 +23,11 @@ char *ctl_libexec(const char *program)
 	return xasprintf("%s/%s", directory != NULL ? directory : LIBEXECDIR, program);
 }
 
+enum complaints { COMPLAINTS_SHOWN, COMPLAINTS_DROPPED, COMPLAINTS_KEPT };
+
 /* Runs gantry-check with the given words; its stdout goes to out_fd when that is not negative, its
- * complaints nowhere when quiet. */
-static int run_gantry_check(const char *const *argv, int out_fd, bool quiet)
+ * complaints to our stderr, nowhere, or where its stdout goes. */
+static int run_gantry_check(const char *const *argv, int out_fd, enum complaints complaints)
 {
 	char *path = ctl_libexec("gantry-check");
 	pid_t pid = fork();
@@ -32,8 +36,10 @@ static int run_gantry_check(const char *const *argv, int out_fd, bool quiet)
 	if (pid == 0) {
 		if (out_fd >= 0)
 			dup2(out_fd, STDOUT_FILENO);
-		if (quiet)
+		if (complaints == COMPLAINTS_DROPPED)
 			dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+		else if (complaints == COMPLAINTS_KEPT)
+			dup2(STDOUT_FILENO, STDERR_FILENO);
 		execv(path, (char *const *)argv);
 		fprintf(stderr, "gantryctl: %s: %s\n", path, strerror(errno));
 		_exit(CONTROL_FAILED);
@@ -52,7 +58,25 @@ int ctl_check(const char *file)
 {
 	const char *const argv[] = { "gantry-check", file, NULL };
 
-	return run_gantry_check(argv, -1, false);
+	return run_gantry_check(argv, -1, COMPLAINTS_SHOWN);
+}
+
+int ctl_check_quietly(const char *file, char **text)
+{
+	const char *const argv[] = { "gantry-check", file, NULL };
+	FILE *out = tmpfile();
+	int status = CONTROL_FAILED;
+
+	*text = NULL;
+	if (out != NULL) {
+		descriptor_set_cloexec(fileno(out), true);
+		status = run_gantry_check(argv, fileno(out), COMPLAINTS_KEPT);
+		*text = descriptor_read_all(fileno(out), LIMIT_COMPLAINTS_BYTES, NULL, NULL);
+		fclose(out);
+	}
+	if (*text == NULL)
+		*text = xstrdup("");
+	return status;
 }
 
 const struct conf *ctl_conf(struct ctl *ctl)
@@ -69,7 +93,7 @@ const struct conf *ctl_conf(struct ctl *ctl)
 		return NULL;
 	}
 	descriptor_set_cloexec(fileno(out), true);
-	if (run_gantry_check(argv, fileno(out), false) == 0) {
+	if (run_gantry_check(argv, fileno(out), COMPLAINTS_SHOWN) == 0) {
 		ctl->conf = conf_canonical_read_fd(fileno(out), &err);
 		if (ctl->conf == NULL)
 			fprintf(stderr, "gantryctl: %s\n", err.text);
@@ -103,7 +127,7 @@ char *ctl_socket_path(struct ctl *ctl)
 	out = tmpfile();
 	if (out != NULL) {
 		descriptor_set_cloexec(fileno(out), true);
-		if (run_gantry_check(argv, fileno(out), true) == 0)
+		if (run_gantry_check(argv, fileno(out), COMPLAINTS_DROPPED) == 0)
 			path = descriptor_read_all(fileno(out), LIMIT_CONTROL_LINE_BYTES, NULL, &err);
 		fclose(out);
 	}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* control_client.c - see control_client.h.  gantryctl has nothing else to do, so this one blocks,
- * with a deadline. */
+/* control_client.c - see control_client.h.  A command that has nothing else to do blocks, with a deadline. */
 #include "ctl/control_client.h"
 
 #include <errno.h>
@@ -13,6 +12,8 @@
 
 #include "base/clock.h"
 #include "base/descriptor.h"
+#include "base/list.h"
+#include "base/mem.h"
 
 struct conversation {
 	int fd;
@@ -24,7 +25,8 @@ struct conversation {
 	enum control_status status;
 };
 
-static int connect_to(const char *path, struct error *why)
+/* flags: SOCK_NONBLOCK or 0. */
+static int connect_to(const char *path, int flags, struct error *why)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd;
@@ -34,7 +36,7 @@ static int connect_to(const char *path, struct error *why)
 		return -1;
 	}
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		bool absent = errno == ENOENT || errno == ECONNREFUSED;
 
@@ -83,24 +85,19 @@ static bool take_lines(struct conversation *talk, struct error *why)
 	return true;
 }
 
+static void give_up(struct conversation *talk, struct error *why)
+{
+	talk->status = CONTROL_DEFERRED;
+	error_set(why, ERROR_TEMPORARY, "gantryd gave no answer in time; what was asked may still happen");
+}
+
 /* One read; false when there will be no more. */
 static bool read_some(struct conversation *talk, struct error *why)
 {
-	struct pollfd ready = { .fd = talk->fd, .events = POLLIN };
-	double left_s = talk->deadline_s - clock_monotonic_s();
-	int polled = left_s > 0 ? poll(&ready, 1, (int)(left_s * 1000) + 1) : 0;
 	char chunk[4096];
-	ssize_t n;
+	ssize_t n = read(talk->fd, chunk, sizeof(chunk));
 
-	if (polled < 0 && errno == EINTR)
-		return true;
-	if (polled == 0) {
-		talk->status = CONTROL_DEFERRED;
-		error_set(why, ERROR_TEMPORARY, "gantryd gave no answer in time; what was asked may still happen");
-		return false;
-	}
-	n = read(talk->fd, chunk, sizeof(chunk));
-	if (n < 0 && errno == EINTR)
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return true;
 	if (n <= 0) {
 		talk->status = CONTROL_UNREACHABLE;
@@ -114,12 +111,28 @@ static bool read_some(struct conversation *talk, struct error *why)
 	return take_lines(talk, why);
 }
 
+/* False when there will be no more. */
+static bool wait_and_read(struct conversation *talk, struct error *why)
+{
+	struct pollfd ready = { .fd = talk->fd, .events = POLLIN };
+	double left_s = talk->deadline_s - clock_monotonic_s();
+	int polled = left_s > 0 ? poll(&ready, 1, (int)(left_s * 1000) + 1) : 0;
+
+	if (polled < 0 && errno == EINTR)
+		return true;
+	if (polled == 0) {
+		give_up(talk, why);
+		return false;
+	}
+	return read_some(talk, why);
+}
+
 enum control_status control_ask(struct ctl *ctl, const char *request, double timeout_s, control_line_fn *fn, void *arg,
 	struct error *why)
 {
 	char *path = ctl_socket_path(ctl);
 	struct conversation talk = {
-		.fd = connect_to(path, why), .deadline_s = clock_monotonic_s() + timeout_s, .fn = fn, .arg = arg,
+		.fd = connect_to(path, 0, why), .deadline_s = clock_monotonic_s() + timeout_s, .fn = fn, .arg = arg,
 		.status = CONTROL_FAILED,
 	};
 
@@ -128,7 +141,7 @@ enum control_status control_ask(struct ctl *ctl, const char *request, double tim
 		return CONTROL_UNREACHABLE;
 	buf_init(&talk.in, LIMIT_CONTROL_REPLY_BYTES);
 	if (descriptor_write_all(talk.fd, request, strlen(request)) && descriptor_write_all(talk.fd, "\n", 1)) {
-		while (!talk.ended && read_some(&talk, why))
+		while (!talk.ended && wait_and_read(&talk, why))
 			;
 	} else {
 		talk.status = CONTROL_UNREACHABLE;
@@ -137,4 +150,92 @@ enum control_status control_ask(struct ctl *ctl, const char *request, double tim
 	buf_finish(&talk.in);
 	close(talk.fd);
 	return talk.status;
+}
+
+/* -- on a loop -------------------------------------------------------------------------------- */
+
+struct control_call {
+	struct ev_loop *loop;
+	struct conversation talk;
+	struct error why;
+	ev_io readable;
+	ev_timer deadline;              /* at once when there was no beginning */
+	control_done_fn *done;
+	void *arg;
+};
+
+static void call_finish(struct control_call *call)
+{
+	control_done_fn *done = call->done;
+	void *arg = call->arg;
+	enum control_status status = call->talk.status;
+	struct error why = call->why;
+
+	control_call_cancel(call);
+	done(arg, status, status == CONTROL_DONE ? NULL : &why);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *readable, int revents)
+{
+	struct control_call *call = container_of(readable, struct control_call, readable);
+
+	(void)loop, (void)revents;
+	if (!read_some(&call->talk, &call->why) || call->talk.ended)
+		call_finish(call);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *deadline, int revents)
+{
+	struct control_call *call = container_of(deadline, struct control_call, deadline);
+
+	(void)loop, (void)revents;
+	if (call->talk.fd >= 0)
+		give_up(&call->talk, &call->why);
+	call_finish(call);
+}
+
+/* A request is far smaller than a socket's buffer. */
+static bool send_request(struct conversation *talk, const char *request, struct error *why)
+{
+	char *line = xasprintf("%s\n", request);
+	bool ok = send(talk->fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line);
+
+	if (!ok)
+		error_set_errno(why, ERROR_TEMPORARY, "cannot ask gantryd");
+	free(line);
+	return ok;
+}
+
+struct control_call *control_call_start(struct ev_loop *loop, const char *path, const char *request, double timeout_s,
+	control_line_fn *fn, control_done_fn *done, void *arg)
+{
+	struct control_call *call = xnew(struct control_call);
+	bool begun;
+
+	call->loop = loop;
+	call->done = done;
+	call->arg = arg;
+	call->talk = (struct conversation){ .fd = connect_to(path, SOCK_NONBLOCK, &call->why), .fn = fn, .arg = arg,
+					    .status = CONTROL_UNREACHABLE };
+	buf_init(&call->talk.in, LIMIT_CONTROL_REPLY_BYTES);
+	begun = call->talk.fd >= 0 && send_request(&call->talk, request, &call->why);
+	if (!begun)
+		descriptor_close(&call->talk.fd);
+	ev_io_init(&call->readable, on_readable, call->talk.fd, EV_READ);
+	if (begun)
+		ev_io_start(loop, &call->readable);
+	ev_timer_init(&call->deadline, on_deadline, begun ? timeout_s : 0., 0.);
+	ev_timer_start(loop, &call->deadline);
+	return call;
+}
+
+void control_call_cancel(struct control_call *call)
+{
+	if (call == NULL)
+		return;
+	ev_io_stop(call->loop, &call->readable);
+	ev_timer_stop(call->loop, &call->deadline);
+	buf_finish(&call->talk.in);
+	descriptor_close(&call->talk.fd);
+	free(call);
 }

@@ -18,11 +18,18 @@ static const struct option options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int help(FILE *out, int status)
+static int help(const struct ctl *ctl, FILE *out, int status)
 {
+	if (ctl->json && status == CONTROL_DONE) {
+		json_t *doc = commands_record();
+
+		ctl_print_json(doc);
+		json_decref(doc);
+		return status;
+	}
 	fprintf(out, "usage: gantryctl [-c FILE] [--json] COMMAND ...\n\n");
 	for (const struct command *command = commands; command->name != NULL; command++)
-		fprintf(out, "  %-8s %s\n", command->name, command->text);
+		fprintf(out, "  %-10s %s\n", command->name, command->text);
 	fprintf(out, "\nSee gantryctl(8).\n");
 	return status;
 }
@@ -60,24 +67,29 @@ int main(int argc, char **argv)
 			ctl.json = true;
 			break;
 		case 'h':
-			return help(stdout, CONTROL_DONE);
+			return help(&ctl, stdout, CONTROL_DONE);
 		case 'V':
 			printf("gantryctl %s\n", PACKAGE_VERSION);
 			return CONTROL_DONE;
 		default:
-			return help(stderr, CONTROL_USAGE);
+			return help(&ctl, stderr, CONTROL_USAGE);
 		}
 	}
 	if (optind == argc)
-		return help(stderr, CONTROL_USAGE);
+		return help(&ctl, stderr, CONTROL_USAGE);
 	command = command_find(argv[optind]);
 	if (command == NULL) {
 		fprintf(stderr, "gantryctl: no command \"%s\"\n", argv[optind]);
-		return help(stderr, CONTROL_USAGE);
+		return help(&ctl, stderr, CONTROL_USAGE);
 	}
 	argc = take_json(&ctl, argc - optind, argv + optind);
 	argv += optind;
 	optind = 0;
+	if (ctl.json && command->json == COMMAND_JSON_NONE) {
+		fprintf(stderr, "gantryctl: %s prints nothing that a program could read; see status, queues and jobs\n",
+			command->name);
+		return CONTROL_USAGE;
+	}
 	status = command->run(&ctl, argc, argv);
 	conf_destroy(ctl.conf);
 	if (fflush(stdout) != 0 && status == CONTROL_DONE)

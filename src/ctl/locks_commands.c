@@ -1,27 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* locks_commands.c - locks and why: who holds what, and who waits for whom. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "ctl/store_access.h"
-#include "job/job_record.h"
+#include "store/store_record.h"
 
 enum { LOCKS_PAGE = 1000 };
 
-static json_t *lock_record(const struct store_lock *lock)
-{
-	json_t *object = json_object();
-
-	json_object_set_new(object, "key", json_at_text(lock->key));
-	json_object_set_new(object, "holder", json_at_text(lock->holder));
-	json_object_set_new(object, "project", json_at_text(lock->project));
-	job_record_stamp(object, "since", lock->since_ms);
-	json_object_set_new(object, "fence", json_integer(lock->grant));
-	json_object_set_new(object, "waiting", json_integer((json_int_t)lock->waiting));
-	return object;
-}
+struct locks {
+	struct asking asking;
+	json_t *list;                   /* for --json */
+};
 
 static void print_lock(const struct store_lock *lock)
 {
@@ -34,74 +24,45 @@ static void print_lock(const struct store_lock *lock)
 }
 
 /* Page by page, so that no reading of the store is long. */
-static bool walk(struct ctl *ctl, struct store *store, json_t *list, struct error *err)
+static void on_locks(void *arg, const struct store_lock *page, size_t count, const struct error *err)
 {
-	char *after = NULL;
-	bool more = true;
+	struct locks *locks = arg;
 
-	while (more) {
-		struct store_lock *locks;
-		size_t count;
-
-		if (!store_locks(store, after, LOCKS_PAGE, &locks, &count, err)) {
-			free(after);
-			return false;
-		}
-		for (size_t i = 0; i < count; i++) {
-			if (ctl->json)
-				json_array_append_new(list, lock_record(&locks[i]));
-			else
-				print_lock(&locks[i]);
-		}
-		more = count == LOCKS_PAGE;
-		if (more)
-			xreplace(&after, locks[count - 1].key);
-		store_locks_free(locks, count);
+	for (size_t i = 0; i < count; i++) {
+		if (locks->asking.ctl->json)
+			json_array_append_new(locks->list, store_lock_record(&page[i]));
+		else
+			print_lock(&page[i]);
 	}
-	free(after);
-	return true;
+	if (count == LOCKS_PAGE)
+		store_locks(locks->asking.store, page[count - 1].key, LOCKS_PAGE, on_locks, locks);
+	else
+		asking_end(&locks->asking, err);
 }
 
 int run_locks(struct ctl *ctl, int argc, char **argv)
 {
-	struct store *store;
-	struct error err;
-	json_t *list;
-	bool ok;
+	struct locks locks = { .list = json_array() };
 
 	(void)argv;
-	if (argc != 1)
+	if (argc != 1) {
+		json_decref(locks.list);
 		return command_usage("locks");
-	store = ctl_store(ctl);
-	if (store == NULL)
-		return CONTROL_FAILED;
-	list = json_array();
-	if (ctl->terminal && !ctl->json)
-		printf("%-24s %-36s %-20s %10s %8s\n", "key", "held by", "project", "for", "waiting");
-	ok = walk(ctl, store, list, &err);
-	store_close(store);
-	if (!ok)
-		fprintf(stderr, "gantryctl: %s\n", err.text);
-	else if (ctl->json)
-		ctl_print_json(list);
-	json_decref(list);
-	return ok ? CONTROL_DONE : CONTROL_FAILED;
+	}
+	if (asking_open_to_read(&locks.asking, ctl)) {
+		if (ctl->terminal && !ctl->json)
+			printf("%-24s %-36s %-20s %10s %8s\n", "key", "held by", "project", "for", "waiting");
+		store_locks(locks.asking.store, NULL, LOCKS_PAGE, on_locks, &locks);
+		asking_wait(&locks.asking);
+	}
+	asking_close(&locks.asking);
+	if (ctl->json && locks.asking.status == CONTROL_DONE)
+		ctl_print_json(locks.list);
+	json_decref(locks.list);
+	return locks.asking.status;
 }
 
 /* -- why -------------------------------------------------------------------------------------- */
-
-static json_t *why_record(const struct store_why *why)
-{
-	json_t *object = job_record(why->job);
-
-	json_object_set_new(object, "ahead", json_integer((json_int_t)why->ahead));
-	json_object_set_new(object, "held_by", json_at_text(why->holder));
-	json_object_set_new(object, "held_by_project", json_at_text(why->holder_project));
-	job_record_stamp(object, "held_since", why->holder_since_ms);
-	json_object_set_new(object, "group_head", json_at_text(why->group_head));
-	json_object_set_new(object, "group_ahead", json_integer((json_int_t)why->group_ahead));
-	return object;
-}
 
 static void print_times(const struct job *job)
 {
@@ -147,31 +108,35 @@ static void print_why(const struct store_why *why)
 		printf("  owned by %s\n", job->owner != NULL ? job->owner : "no worker at the moment");
 }
 
+static void on_why(void *arg, const struct store_why *why, const struct error *err)
+{
+	struct asking *asking = arg;
+	json_t *doc;
+
+	if (err == NULL && why == NULL) {
+		asking_end_missing(asking);
+		return;
+	}
+	if (err == NULL && asking->ctl->json) {
+		doc = store_why_record(why);
+		ctl_print_json(doc);
+		json_decref(doc);
+	} else if (err == NULL) {
+		print_why(why);
+	}
+	asking_end(asking, err);
+}
+
 int run_why(struct ctl *ctl, int argc, char **argv)
 {
-	struct error err = { 0 };
-	struct store_why *why;
-	struct store *store;
+	struct asking asking;
 
 	if (argc != 2)
 		return command_usage("why");
-	store = ctl_store(ctl);
-	if (store == NULL)
-		return CONTROL_FAILED;
-	why = store_why(store, argv[1], &err);
-	store_close(store);
-	if (why == NULL) {
-		fprintf(stderr, "gantryctl: %s\n", err.kind != ERROR_NONE ? err.text : "no such job");
-		return CONTROL_FAILED;
+	if (asking_open_to_read(&asking, ctl)) {
+		store_why(asking.store, argv[1], on_why, &asking);
+		asking_wait(&asking);
 	}
-	if (ctl->json) {
-		json_t *doc = why_record(why);
-
-		ctl_print_json(doc);
-		json_decref(doc);
-	} else {
-		print_why(why);
-	}
-	store_why_free(why);
-	return CONTROL_DONE;
+	asking_close(&asking);
+	return asking.status;
 }

@@ -7,25 +7,14 @@
 
 #include "base/clock.h"
 #include "ctl/store_access.h"
-#include "job/job_record.h"
+#include "store/store_record.h"
 
 enum { OUTBOX_PAGE = 500 };
 
-static json_t *delivery_record(const struct store_delivery *delivery)
-{
-	json_t *object = json_object();
-
-	json_object_set_new(object, "id", json_integer(delivery->id));
-	json_object_set_new(object, "sink", json_at_text(delivery->sink));
-	json_object_set_new(object, "event", json_at_text(delivery->event));
-	json_object_set_new(object, "job", json_at_text(delivery->job_id));
-	json_object_set_new(object, "tries", json_integer(delivery->tries));
-	json_object_set_new(object, "dead", json_boolean(delivery->dead));
-	json_object_set_new(object, "error", json_at_text(delivery->error));
-	job_record_stamp(object, "created", delivery->created_ms);
-	job_record_stamp(object, "next_try", delivery->dead ? 0 : delivery->next_try_ms);
-	return object;
-}
+struct outbox {
+	struct asking asking;
+	json_t *list;                   /* for --json */
+};
 
 static void print_delivery(const struct store_delivery *delivery)
 {
@@ -37,51 +26,48 @@ static void print_delivery(const struct store_delivery *delivery)
 		delivery->error != NULL ? ": " : "", delivery->error != NULL ? delivery->error : "");
 }
 
-static bool walk(struct ctl *ctl, struct store *store, json_t *list, struct error *err)
+static void ask_page(struct outbox *outbox, int64_t after_id);
+
+static void on_page(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
+	const struct error *err)
 {
-	struct store_delivery_filter filter = { .open_only = true, .max = OUTBOX_PAGE };
-	bool more = true;
+	struct outbox *outbox = arg;
 
-	while (more) {
-		struct store_delivery *deliveries;
-		size_t count;
-
-		if (!store_deliveries(store, &filter, &deliveries, &count, err))
-			return false;
-		for (size_t i = 0; i < count; i++) {
-			if (ctl->json)
-				json_array_append_new(list, delivery_record(&deliveries[i]));
-			else
-				print_delivery(&deliveries[i]);
-		}
-		more = count == OUTBOX_PAGE;
-		if (more)
-			filter.after_id = deliveries[count - 1].id;
-		store_deliveries_free(deliveries, count);
+	(void)next_due_ms;
+	for (size_t i = 0; i < count; i++) {
+		if (outbox->asking.ctl->json)
+			json_array_append_new(outbox->list, store_delivery_record(&deliveries[i]));
+		else
+			print_delivery(&deliveries[i]);
 	}
-	return true;
+	if (count == OUTBOX_PAGE)
+		ask_page(outbox, deliveries[count - 1].id);
+	else
+		asking_end(&outbox->asking, err);
+}
+
+static void ask_page(struct outbox *outbox, int64_t after_id)
+{
+	const struct store_delivery_filter filter = { .open_only = true, .after_id = after_id, .max = OUTBOX_PAGE };
+
+	store_deliveries(outbox->asking.store, &filter, on_page, outbox);
 }
 
 static int show(struct ctl *ctl)
 {
-	struct store *store = ctl_store(ctl);
-	json_t *list;
-	struct error err;
-	bool ok;
+	struct outbox outbox = { .list = json_array() };
 
-	if (store == NULL)
-		return CONTROL_FAILED;
-	list = json_array();
-	if (ctl->terminal && !ctl->json)
-		printf("%-8s %-12s %-28s %5s %-26s %s\n", "id", "event", "to", "tries", "next try", "job");
-	ok = walk(ctl, store, list, &err);
-	store_close(store);
-	if (!ok)
-		fprintf(stderr, "gantryctl: %s\n", err.text);
-	else if (ctl->json)
-		ctl_print_json(list);
-	json_decref(list);
-	return ok ? CONTROL_DONE : CONTROL_FAILED;
+	if (asking_open_to_read(&outbox.asking, ctl)) {
+		if (ctl->terminal && !ctl->json)
+			printf("%-8s %-12s %-28s %5s %-26s %s\n", "id", "event", "to", "tries", "next try", "job");
+		ask_page(&outbox, 0);
+		asking_wait(&outbox.asking);
+	}
+	asking_close(&outbox.asking);
+	if (ctl->json && outbox.asking.status == CONTROL_DONE)
+		ctl_print_json(outbox.list);
+	json_decref(outbox.list);
+	return outbox.asking.status;
 }
 
 /* -- replay ----------------------------------------------------------------------------------- */

@@ -13,6 +13,30 @@ void ctl_print_json(const json_t *doc)
 	putchar('\n');
 }
 
+void ctl_print_json_line(const json_t *doc)
+{
+	json_dumpf(doc, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+}
+
+/* Control characters of ASCII, and those that UTF-8 writes as C2 80 to C2 9F. */
+void ctl_print_text(const char *text)
+{
+	for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+		if (*at == '\n')
+			printf("\\n");
+		else if (*at == '\t')
+			printf("\\t");
+		else if (*at < 0x20 || *at == 0x7f)
+			printf("\\x%02x", *at);
+		else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+			printf("\\x%02x", *++at);
+		else
+			putchar(*at);
+	}
+}
+
 void ctl_print_members(const json_t *object, const char *prefix)
 {
 	const char *key;
@@ -23,12 +47,13 @@ void ctl_print_members(const json_t *object, const char *prefix)
 			ctl_print_members(value, key);
 			continue;
 		}
-		if (json_is_null(value))
+		if (json_is_null(value) || json_is_array(value))
 			continue;
 		printf("%s%s%-*s ", prefix, prefix[0] != '\0' ? " " : "", MEMBER_COLUMNS - (int)strlen(prefix), key);
-		if (json_is_string(value))
-			puts(json_string_value(value));
-		else if (json_is_integer(value))
+		if (json_is_string(value)) {
+			ctl_print_text(json_string_value(value));
+			putchar('\n');
+		} else if (json_is_integer(value))
 			printf("%lld\n", (long long)json_integer_value(value));
 		else
 			puts(json_is_true(value) ? "yes" : "no");

@@ -119,16 +119,20 @@ int run_queues(struct ctl *ctl, int argc, char **argv)
 
 /* -- peek ------------------------------------------------------------------------------------- */
 
+/* One line, whatever a stranger has sent: --json has the body as it is. */
 static void show_text(const struct queue_peeked *message)
 {
-	printf("%s", message->id);
+	char *body = json_at_clean(message->body, message->body_bytes);
+
+	ctl_print_text(message->id);
 	if (message->group != NULL)
 		printf(" [%s]", message->group);
 	if (message->deliveries > 1)
 		printf(" (received %u times)", message->deliveries);
 	putchar(' ');
-	fwrite(message->body, 1, message->body_bytes, stdout);
+	ctl_print_text(body);
 	putchar('\n');
+	free(body);
 }
 
 static json_t *peeked_record(const struct queue_peeked *message)
@@ -145,31 +149,25 @@ static json_t *peeked_record(const struct queue_peeked *message)
 static void on_peeked(void *arg, const struct queue_peeked *messages, size_t count, const struct error *err)
 {
 	struct question *question = arg;
-	json_t *list;
+	bool json = question->hand.ctl->json;
+	json_t *list = json_array();
 
 	end_question(question);
-	if (err != NULL) {
-		fail(question, err);
-		return;
-	}
-	if (!question->hand.ctl->json) {
-		for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (json)
+			json_array_append_new(list, peeked_record(&messages[i]));
+		else
 			show_text(&messages[i]);
-		if (count == 0)
-			fprintf(stderr, "no message is visible at the moment\n");
-		return;
 	}
-	list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, peeked_record(&messages[i]));
-	ctl_print_json(list);
+	if (json && (err == NULL || count > 0))
+		ctl_print_json(list);
 	json_decref(list);
+	/* What was seen before it failed has been shown. */
+	if (err != NULL)
+		fail(question, err);
+	else if (count == 0 && !json)
+		fprintf(stderr, "no message is visible at the moment\n");
 }
-
-static const struct option peek_options[] = {
-	{ "count", required_argument, NULL, 'n' },
-	{ NULL, 0, NULL, 0 },
-};
 
 int run_peek(struct ctl *ctl, int argc, char **argv)
 {
@@ -177,7 +175,7 @@ int run_peek(struct ctl *ctl, int argc, char **argv)
 	unsigned long count = PEEK_DEFAULT;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", peek_options, NULL)) != -1) {
+	while ((option = command_option(argc, argv)) != -1) {
 		if (option != 'n' || !ctl_parse_count(optarg, PEEK_MAX, &count))
 			return command_usage("peek");
 	}

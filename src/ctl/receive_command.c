@@ -28,14 +28,6 @@ struct receiver {
 	int status;
 };
 
-static const struct option receive_options[] = {
-	{ "count", required_argument, NULL, 'n' },
-	{ "idle", required_argument, NULL, 'i' },
-	{ "client-name", required_argument, NULL, 'c' },
-	{ "prepend", required_argument, NULL, 'p' },
-	{ NULL, 0, NULL, 0 },
-};
-
 static void check_end(struct receiver *receiver)
 {
 	if (receiver->stopped && receiver->returning == 0 && receiver->settled + receiver->failed == receiver->shown)
@@ -230,7 +222,7 @@ static bool parse(struct receiver *receiver, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", receive_options, NULL)) != -1) {
+	while ((option = command_option(argc, argv)) != -1) {
 		if (option == 'n') {
 			if (!ctl_parse_count(optarg, RECEIVE_COUNT_MAX, &receiver->count))
 				return false;

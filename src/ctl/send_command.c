@@ -26,15 +26,6 @@ struct sender {
 	int status;
 };
 
-static const struct option send_options[] = {
-	{ "count", required_argument, NULL, 'n' },
-	{ "client-name", required_argument, NULL, 'c' },
-	{ "prepend", required_argument, NULL, 'p' },
-	{ "group", required_argument, NULL, 'g' },
-	{ "dedup", required_argument, NULL, 'd' },
-	{ NULL, 0, NULL, 0 },
-};
-
 /* The next line without its newline, or NULL at the end. */
 static char *next_line(struct sender *sender)
 {
@@ -126,7 +117,7 @@ static bool parse(struct sender *sender, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", send_options, NULL)) != -1) {
+	while ((option = command_option(argc, argv)) != -1) {
 		if (option == 'c')
 			sender->client_name = optarg;
 		else if (option == 'p')

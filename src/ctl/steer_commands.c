@@ -51,12 +51,6 @@ static int steer(struct ctl *ctl, const char *request, double timeout_s, const c
 	return status;
 }
 
-static const struct option steer_options[] = {
-	{ "no-wait", no_argument, NULL, 'n' },
-	{ "fast", no_argument, NULL, 'f' },
-	{ NULL, 0, NULL, 0 },
-};
-
 struct steer_choice { bool wait, fast; };
 
 static bool parse_choice(int argc, char **argv, struct steer_choice *choice)
@@ -64,7 +58,7 @@ static bool parse_choice(int argc, char **argv, struct steer_choice *choice)
 	int option;
 
 	*choice = (struct steer_choice){ .wait = true };
-	while ((option = getopt_long(argc, argv, "", steer_options, NULL)) != -1) {
+	while ((option = command_option(argc, argv)) != -1) {
 		if (option == 'n')
 			choice->wait = false;
 		else if (option == 'f')

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_access.c - the store as gantryctl opens it: for reading without disturbing those who write,
- * or on a loop for one question that changes something. */
+/* store_access.c - the store as gantryctl opens it, on a loop that runs until a question is answered: for
+ * reading without disturbing those who write, or to change something. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,18 +29,9 @@ static bool open_with(struct ctl *ctl, const struct store_options *options, stru
 	return *store != NULL;
 }
 
-struct store *ctl_store(struct ctl *ctl)
+static bool open_on_loop(struct asking *asking, struct ctl *ctl, bool to_read)
 {
-	static struct log log;
-	struct store_options options = { .log = &log, .read_only = true };
-	struct store *store = NULL;
-
-	return open_with(ctl, &options, &store) ? store : NULL;
-}
-
-bool asking_open(struct asking *asking, struct ctl *ctl)
-{
-	struct store_options options = { .log = &asking->log, .owner = asking->by };
+	struct store_options options = { .log = &asking->log, .owner = to_read ? NULL : asking->by, .read_only = to_read };
 
 	*asking = (struct asking){ .ctl = ctl, .status = CONTROL_FAILED };
 	log_set_level(LOG_LEVEL_WARN);
@@ -49,6 +40,36 @@ bool asking_open(struct asking *asking, struct ctl *ctl)
 	asking->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	options.loop = asking->loop;
 	return open_with(ctl, &options, &asking->store);
+}
+
+bool asking_open(struct asking *asking, struct ctl *ctl)
+{
+	return open_on_loop(asking, ctl, false);
+}
+
+bool asking_open_to_read(struct asking *asking, struct ctl *ctl)
+{
+	return open_on_loop(asking, ctl, true);
+}
+
+void asking_wait(struct asking *asking)
+{
+	ev_run(asking->loop, 0);
+}
+
+void asking_end(struct asking *asking, const struct error *err)
+{
+	if (err != NULL)
+		fprintf(stderr, "gantryctl: %s\n", err->text);
+	asking->status = err != NULL ? CONTROL_FAILED : CONTROL_DONE;
+	ev_break(asking->loop, EVBREAK_ALL);
+}
+
+void asking_end_missing(struct asking *asking)
+{
+	fprintf(stderr, "gantryctl: no such job\n");
+	asking->status = CONTROL_FAILED;
+	ev_break(asking->loop, EVBREAK_ALL);
 }
 
 void asking_close(struct asking *asking)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* submit_command.c - asks for one deployment, and waits for its end if told to.
+/* submit_command.c - asks for one deployment, and with --wait shows it until its end and exits as it did.
  *
  * Into the store's own queue it is admitted here and now; into another queue it is sent, and is a job when
  * a worker has received it. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,13 @@
 #include "base/random.h"
 #include "conf/conf_job.h"
 #include "ctl/hand.h"
+#include "ctl/job_follow.h"
+#include "ctl/job_print.h"
 #include "ctl/store_access.h"
 #include "job/job_message.h"
 
-static const double look_s = 0.2;
+/* As a shell says of who was ended by a signal. */
+enum { STATUS_SIGNALLED = 128 };
 
 struct submit {
 	struct ctl *ctl;
@@ -31,21 +35,11 @@ struct submit {
 	char *body;
 	struct job *job;
 	struct store_admission admission;
-	ev_timer look;
+	bool accepted;                  /* whatever happens to us, it is not lost */
+	struct job_follow *follow;
+	ev_signal on_int, on_term;
+	bool line_open;                 /* the log has not ended its last line */
 	int status;
-};
-
-static const struct option submit_options[] = {
-	{ "wait", no_argument, NULL, 'w' },
-	{ "queue", required_argument, NULL, 'q' },
-	{ "project", required_argument, NULL, 'p' },
-	{ "deployer", required_argument, NULL, 'd' },
-	{ "ref", required_argument, NULL, 'r' },
-	{ "commit", required_argument, NULL, 'c' },
-	{ "id", required_argument, NULL, 'i' },
-	{ "delay", required_argument, NULL, 'l' },
-	{ "env", required_argument, NULL, 'e' },
-	{ NULL, 0, NULL, 0 },
 };
 
 /* -- the message ------------------------------------------------------------------------------ */
@@ -93,7 +87,7 @@ static bool parse(struct submit *submit, int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt_long(argc, argv, "w", submit_options, NULL)) != -1) {
+	while ((option = command_option(argc, argv)) != -1) {
 		if (!take_option(submit, option, optarg))
 			return false;
 	}
@@ -194,41 +188,103 @@ static void say(const struct submit *submit, const char *state, const char *deta
 			detail != NULL ? detail : "");
 		return;
 	}
-	doc = json_pack("{s:o,s:o,s:o}", "id", json_at_text(submit->job->id), "state", json_at_text(state), "detail",
+	doc = json_pack("{s:s,s:o,s:o,s:o}", "event", "state", "id", json_at_text(submit->job->id), "state", json_at_text(state), "detail",
 		json_at_text(detail));
-	ctl_print_json(doc);
+	ctl_print_json_line(doc);
 	json_decref(doc);
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+/* What a deployment writes need not end in a newline; our own lines begin on one. */
+static void end_line(struct submit *submit)
 {
-	struct submit *submit = container_of(timer, struct submit, look);
-	struct error err = { 0 };
-	struct job *job = store_find(submit->asking.store, submit->job->id, &err);
-
-	(void)revents;
-	if (err.kind != ERROR_NONE) {
-		fprintf(stderr, "gantryctl: %s\n", err.text);
-		submit->status = CONTROL_FAILED;
-		ev_break(loop, EVBREAK_ALL);
-	} else if (job != NULL && job_state_final(job->state)) {
-		say(submit, job_state_name(job->state), job->detail);
-		submit->status = job->state == JOB_SUCCEEDED ? CONTROL_DONE : CONTROL_FAILED;
-		ev_break(loop, EVBREAK_ALL);
-	}
-	job_destroy(job);
+	if (submit->line_open && !submit->ctl->json)
+		putchar('\n');
+	submit->line_open = false;
 }
 
-static void accepted(struct submit *submit, const char *state)
+static void leave(struct submit *submit, int status)
 {
-	submit->status = CONTROL_DONE;
-	if (!submit->wait) {
-		say(submit, state, NULL);
-		ev_break(submit->asking.loop, EVBREAK_ALL);
+	submit->status = status;
+	ev_break(submit->asking.loop, EVBREAK_ALL);
+}
+
+static void on_state(void *arg, const struct job *job)
+{
+	struct submit *submit = arg;
+
+	end_line(submit);
+	if (!job_print_state(submit->ctl, job))
+		leave(submit, CONTROL_FAILED);
+}
+
+static void on_log(void *arg, unsigned attempt, int64_t offset, const char *bytes, size_t size)
+{
+	struct submit *submit = arg;
+
+	submit->line_open = bytes[size - 1] != '\n';
+	if (!job_print_log(submit->ctl, attempt, offset, bytes, size))
+		leave(submit, CONTROL_FAILED);
+}
+
+static void on_trouble(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "gantryctl: %s\n", text);
+}
+
+static void on_over(void *arg, const struct job *job, const struct error *err)
+{
+	struct submit *submit = arg;
+
+	if (err != NULL) {
+		fprintf(stderr, "gantryctl: %s: %s\n", submit->job->id, err->text);
+		leave(submit, CONTROL_FAILED);
 		return;
 	}
-	ev_timer_init(&submit->look, on_look, 0., look_s);
-	ev_timer_start(submit->asking.loop, &submit->look);
+	on_state(submit, job);
+	leave(submit, job_exit_status(job));
+}
+
+/* The job is not ours alone: it goes on without us. */
+static void interrupt(struct submit *submit, int number)
+{
+	end_line(submit);
+	fflush(stdout);
+	fprintf(stderr, "gantryctl: %s goes on; \"gantryctl log -f %s\" follows it, \"gantryctl cancel %s\" ends it\n",
+		submit->job->id, submit->job->id, submit->job->id);
+	leave(submit, STATUS_SIGNALLED + number);
+}
+
+static void on_int(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+	(void)loop, (void)revents;
+	interrupt(container_of(signal, struct submit, on_int), SIGINT);
+}
+
+static void on_term(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+	(void)loop, (void)revents;
+	interrupt(container_of(signal, struct submit, on_term), SIGTERM);
+}
+
+/* Returns at the end of the job, or when it is interrupted. */
+static void follow(struct submit *submit)
+{
+	static const struct job_follow_events events = {
+		.state = on_state, .log = on_log, .trouble = on_trouble, .over = on_over,
+	};
+	struct job_follow_options options = { .awaited = true, .whole = true };
+	struct log_source_env env = { .loop = submit->asking.loop, .log = &submit->asking.log, .conf = submit->ctl->conf };
+
+	ev_signal_init(&submit->on_int, on_int, SIGINT);
+	ev_signal_init(&submit->on_term, on_term, SIGTERM);
+	ev_signal_start(env.loop, &submit->on_int);
+	ev_signal_start(env.loop, &submit->on_term);
+	submit->follow = job_follow_create(&env, submit->asking.store, submit->job->id, &options, &events, submit);
+	ev_run(env.loop, 0);
+	job_follow_destroy(submit->follow);
+	ev_signal_stop(env.loop, &submit->on_int);
+	ev_signal_stop(env.loop, &submit->on_term);
 }
 
 /* -- into the store --------------------------------------------------------------------------- */
@@ -242,11 +298,14 @@ static void on_admitted(void *arg, const struct error *err)
 		ev_break(submit->asking.loop, EVBREAK_ALL);
 	} else if (submit->admission.verdict == STORE_ADMITTED_REJECTED) {
 		fprintf(stderr, "gantryctl: %s: %s\n", submit->job->id, submit->job->detail != NULL ? submit->job->detail : "rejected");
-		ev_break(submit->asking.loop, EVBREAK_ALL);
+		leave(submit, submit->wait ? job_exit_status(submit->job) : CONTROL_FAILED);
 	} else {
 		if (submit->admission.verdict == STORE_ADMITTED_NEW)
 			asking_hint(&submit->asking);
-		accepted(submit, job_state_name(submit->job->state));
+		if (!submit->wait)
+			say(submit, job_state_name(submit->job->state), NULL);
+		submit->accepted = true;
+		leave(submit, CONTROL_DONE);
 	}
 }
 
@@ -255,7 +314,6 @@ static void admit(struct submit *submit)
 	submit->admission = (struct store_admission){ .job = submit->job, .released = true };
 	store_admit(submit->asking.store, &submit->admission, 1, on_admitted, submit);
 	ev_run(submit->asking.loop, 0);
-	ev_timer_stop(submit->asking.loop, &submit->look);
 	free(submit->admission.owner);
 }
 
@@ -275,7 +333,10 @@ static void on_sent(void *arg, size_t sent, const struct error *err)
 
 	(void)sent;
 	submit->status = err == NULL ? CONTROL_DONE : CONTROL_FAILED;
-	if (err != NULL)
+	submit->accepted = err == NULL;
+	if (err == NULL)
+		say(submit, "sent", NULL);
+	else
 		fprintf(stderr, "gantryctl: queue %s: %s\n", submit->queue->name, err->text);
 	ev_break(submit->hand.loop, EVBREAK_ALL);
 }
@@ -294,11 +355,6 @@ static void send_on(struct submit *submit)
 		ev_run(submit->hand.loop, 0);
 	}
 	hand_close(&submit->hand);
-	if (submit->status != CONTROL_DONE)
-		return;
-	accepted(submit, "sent");
-	ev_run(submit->asking.loop, submit->wait ? 0 : EVRUN_NOWAIT);
-	ev_timer_stop(submit->asking.loop, &submit->look);
 }
 
 int run_submit(struct ctl *ctl, int argc, char **argv)
@@ -313,6 +369,8 @@ int run_submit(struct ctl *ctl, int argc, char **argv)
 				admit(&submit);
 			else
 				send_on(&submit);
+			if (submit.accepted && submit.wait)
+				follow(&submit);
 		}
 		asking_close(&submit.asking);
 	}

@@ -75,6 +75,16 @@ static const struct {
 	{ "a word where - is meant", { "send", "q", "file" } },
 	{ "no queue to receive from", { "receive" } },
 	{ "less than nothing to receive", { "receive", "q", "--count", "-1" } },
+	{ "two jobs to follow", { "log", "-f", "a", "b" } },
+	{ "no attempt at all", { "log", "--attempt", "0", "a" } },
+	{ "an attempt by a word", { "log", "--attempt", "last", "a" } },
+	{ "logs of something", { "logs", "worker" } },
+	{ "no lines", { "logs", "-n", "0" } },
+	{ "top of something", { "top", "job" } },
+	{ "no shell", { "completion" } },
+	{ "a shell that there is not", { "completion", "fish" } },
+	{ "values of nothing", { "completion", "values", "TEXT" } },
+	{ "no key to unlock", { "unlock" } },
 	{ "a time without a unit", { "receive", "q", "--idle", "5" } },
 };
 
@@ -112,6 +122,21 @@ static void test_misuse_is_refused_with_status_2(void **state)
 	}
 }
 
+/* Two options of one letter would be one. */
+static void test_letters_of_a_command_differ(void **state)
+{
+	(void)state;
+	for (const struct command *command = commands; command->name != NULL; command++) {
+		unsigned char seen[256] = { 0 };
+
+		for (const struct command_option *option = command->options; option->name != NULL; option++) {
+			if (seen[(unsigned char)option->letter]++ > 0 || option->letter == '?')
+				fail_msg("%s --%s", command->name, option->name);
+		}
+		assert_null(command->options[COMMAND_OPTIONS_MAX - 1].name);
+	}
+}
+
 static void test_commands_are_found_by_their_whole_name(void **state)
 {
 	(void)state;
@@ -126,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_misuse_is_refused_with_status_2),
+		cmocka_unit_test(test_letters_of_a_command_differ),
 		cmocka_unit_test(test_commands_are_found_by_their_whole_name),
 	};
 
