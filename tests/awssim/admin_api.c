@@ -7,6 +7,7 @@
 #include "fault.h"
 #include "identity.h"
 #include "json_pool.h"
+#include "logs.h"
 #include "member.h"
 #include "sqs.h"
 #include "stats.h"
@@ -163,6 +164,7 @@ static void reset(struct simulator *sim, const struct http_request *request, jso
 	faults_clear(sim->faults);
 	sqs_clear(sim->sqs);
 	ecs_clear(sim->ecs);
+	logs_clear(sim->logs);
 	identity_clear(sim->identity);
 	stats_clear(sim->stats);
 	ledger_clear(sim->world.ledger);

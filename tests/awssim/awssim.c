@@ -9,6 +9,7 @@
  * Services, by what the request says
  *   SQS   X-Amz-Target: AmazonSQS.*  (AWS JSON 1.0), or the older query protocol
  *   ECS   X-Amz-Target: AmazonEC2ContainerServiceV20141113.*  (AWS JSON 1.1)
+ *   Logs  GetLogEvents, CreateLogStream, PutLogEvents  (Logs_20140328.*, AWS JSON 1.1)
  *   SNS   Publish; STS AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity (query protocol)
  *   IMDS  PUT /latest/api/token, GET /latest/meta-data/iam/security-credentials/[awssim-role],
  *         GET /latest/meta-data/placement/region;  container endpoint: GET /creds
@@ -24,6 +25,12 @@
  *   SIM_STOP_CODE, SIM_STOP_REASON, SIM_CONTAINER_REASON
  *   SIM_FAIL_TO_START=1          never RUNNING: TaskFailedToStart
  *   SIM_IGNORE_TERM=1            StopTask works only when the stop timeout is over
+ *   SIM_LOG, SIM_LOG_END         lines that it writes when it starts; when it ends
+ *   SIM_LOG_LINES=N, SIM_LOG_LINE, SIM_LOG_EVERY_MS  N more lines, the text and a number from 0,
+ *                                so far apart
+ *   SIM_LOG_DELAY_MS             how much later lines can be read than they were written
+ * What a task writes goes where the task definition's logConfiguration says (awslogs); a definition
+ * that was made up has /ecs/FAMILY, prefix "ecs".  Only tasks with one of these begin a stream.
  *
  * The simulator's own calls, JSON in and out
  *   GET  /_health  /_stats
@@ -37,7 +44,8 @@
  *        "status", "code", "message", "ms", "bytes", "sender_fault"}
  *        K with the effect:    lost_answer stall delay truncate cut garbage wrong_types huge drip
  *        K without the effect: drop_before error throttle http_500 hidden_throttle html
- *                              failures (RunTask) missing (DescribeTasks) empty (ReceiveMessage)
+ *                              failures (RunTask) missing (DescribeTasks) empty (ReceiveMessage,
+ *                              GetLogEvents)
  *                              entry_error (batch calls: one entry each time)
  *        Metadata calls are IMDSToken IMDSRole IMDSCredentials IMDSRegion ContainerCredentials.
  *   GET, DELETE /_admin/fault    the rules that are left; no more faults
@@ -64,6 +72,7 @@
 #include "identity.h"
 #include "json_pool.h"
 #include "key_ring.h"
+#include "logs.h"
 #include "options.h"
 #include "sqs.h"
 #include "stats.h"
@@ -162,7 +171,8 @@ static void simulator_init(struct simulator *sim, const struct options *options)
 	sim->faults = faults_create();
 	sim->stats = stats_create();
 	sim->sqs = sqs_create(&sim->world);
-	sim->ecs = ecs_create(&sim->world, sim->sqs);
+	sim->logs = logs_create(&sim->world);
+	sim->ecs = ecs_create(&sim->world, sim->sqs, sim->logs);
 	sim->identity = identity_create();
 	sim->published = json_array();
 }
@@ -172,6 +182,7 @@ static void simulator_finish(struct simulator *sim)
 {
 	http_server_destroy(sim->http);
 	ecs_destroy(sim->ecs);
+	logs_destroy(sim->logs);
 	sqs_destroy(sim->sqs);
 	identity_destroy(sim->identity);
 	stats_destroy(sim->stats);

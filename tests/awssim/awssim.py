@@ -24,7 +24,8 @@ import botocore.session
 ACCESS_KEY = "AKIDSIM"
 SECRET_KEY = "simsecret"
 TARGETS = {"sqs": ("AmazonSQS", "application/x-amz-json-1.0"),
-           "ecs": ("AmazonEC2ContainerServiceV20141113", "application/x-amz-json-1.1")}
+           "ecs": ("AmazonEC2ContainerServiceV20141113", "application/x-amz-json-1.1"),
+           "logs": ("Logs_20140328", "application/x-amz-json-1.1")}
 
 
 def find_awssim():
@@ -115,6 +116,9 @@ class Awssim:
 
     def ecs(self, action, **members):
         return self.call("ecs", action, members)
+
+    def logs(self, action, **members):
+        return self.call("logs", action, members)
 
     def client(self, service, access_key=ACCESS_KEY, secret=SECRET_KEY, token=None):
         """botocore's own client, without retries, so that a test sees every answer."""

@@ -15,7 +15,7 @@
 #include <string.h>
 
 static const struct service *const services[] = {
-	&sqs_service, &ecs_service, &sns_service, &sts_service,
+	&sqs_service, &ecs_service, &logs_service, &sns_service, &sts_service,
 };
 
 enum {

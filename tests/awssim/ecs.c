@@ -13,12 +13,13 @@ const char *ecs_last_part(const char *name, char separator)
 	return last == NULL ? name : last + 1;
 }
 
-struct ecs *ecs_create(struct world *world, struct sqs *sqs)
+struct ecs *ecs_create(struct world *world, struct sqs *sqs, struct logs *logs)
 {
 	struct ecs *ecs = xcalloc(1, sizeof(*ecs));
 
 	ecs->world = world;
 	ecs->sqs = sqs;
+	ecs->logs = logs;
 	ecs->settings = (struct ecs_settings){
 		.start_ms = 50,
 		.run_ms = 200,

@@ -9,6 +9,7 @@
 #include "text.h"
 #include "world.h"
 
+struct logs;
 struct sqs;
 
 struct ecs_settings {
@@ -61,6 +62,7 @@ struct ecs_definition {
 struct ecs {
 	struct world *world;
 	struct sqs *sqs;                /* where events go */
+	struct logs *logs;              /* where what tasks write goes */
 	struct ecs_settings settings;
 	struct ecs_rate run_rate, describe_rate;
 	struct table clusters_by_name, capacities_by_name, definitions_by_name;
@@ -70,7 +72,7 @@ struct ecs {
 	struct text overrides, scratch; /* room for texts of one launch, kept for the next */
 };
 
-struct ecs *ecs_create(struct world *, struct sqs *);
+struct ecs *ecs_create(struct world *, struct sqs *, struct logs *);
 void ecs_destroy(struct ecs *);
 void ecs_clear(struct ecs *);           /* tasks, tokens and capacity limits; processes are killed */
 

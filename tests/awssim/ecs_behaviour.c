@@ -2,6 +2,7 @@
 /* ecs_behaviour.c - reading a task's request and definition once, when it is made. */
 #include "ecs_behaviour.h"
 
+#include "logs.h"
 #include "xalloc.h"
 
 static const json_t *container_overrides(const json_t *in)
@@ -146,6 +147,87 @@ void ecs_task_read_behaviour(struct ecs_task *task, const json_t *definition)
 		.stop_reason = variable(all, "SIM_STOP_REASON"),
 		.container_reason = variable(all, "SIM_CONTAINER_REASON"),
 	};
+}
+
+/* ---- what it writes ---- */
+
+static bool writes(const json_t *simulated)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)simulated, name, value) {
+		if (strncmp(name, "SIM_LOG", 7) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const json_t *definition_of(const json_t *definition, const char *name);
+
+void ecs_task_read_log(struct ecs_task *task, const json_t *definition)
+{
+	const struct ecs_container *judged = ecs_task_judged(task);
+	const json_t *container = definition_of(definition, judged->name), *log, *options;
+	const char *driver, *group, *prefix;
+
+	if (!writes(task->simulated))
+		return;
+	if (container == NULL && json_is_true(json_object_get(definition, "madeUp")))
+		container = json_array_get(json_object_get(definition, "containerDefinitions"), 0);
+	log = json_object_get(container, "logConfiguration");
+	options = json_object_get(log, "options");
+	driver = json_string_value(json_object_get(log, "logDriver"));
+	group = json_string_value(json_object_get(options, "awslogs-group"));
+	prefix = json_string_value(json_object_get(options, "awslogs-stream-prefix"));
+	if (driver == NULL || strcmp(driver, "awslogs") != 0 || group == NULL || prefix == NULL)
+		return;
+	task->log_group = xstrdup(group);
+	if (asprintf(&task->log_stream, "%s/%s/%s", prefix, judged->name, task->id) < 0)
+		abort();
+}
+
+static struct log_stream *task_stream(struct ecs_task *task)
+{
+	return logs_stream(task->cluster->ecs->logs, task->log_group, task->log_stream);
+}
+
+void ecs_task_log_start(struct ecs_task *task)
+{
+	json_int_t late_ms = number(task->simulated, "SIM_LOG_DELAY_MS", 0);
+	json_int_t every_ms = number(task->simulated, "SIM_LOG_EVERY_MS", 0);
+	json_int_t count = number(task->simulated, "SIM_LOG_LINES", 0);
+	const char *lines = variable(task->simulated, "SIM_LOG");
+	const char *line = variable(task->simulated, "SIM_LOG_LINE");
+	int64_t now_ms = world_now_ms(task->cluster->ecs->world);
+
+	if (task->log_group == NULL)
+		return;
+	if (lines != NULL)
+		log_stream_add_lines(task_stream(task), now_ms, now_ms + late_ms, lines);
+	for (json_int_t i = 0; i < count; i++) {
+		char *text;
+		int bytes = asprintf(&text, "%s %" JSON_INTEGER_FORMAT, line == NULL ? "line" : line, i);
+
+		if (bytes < 0)
+			abort();
+		log_stream_add(task_stream(task), now_ms + i * every_ms,
+			       now_ms + i * every_ms + late_ms, text, (size_t)bytes);
+		free(text);
+	}
+}
+
+void ecs_task_log_end(struct ecs_task *task)
+{
+	json_int_t late_ms = number(task->simulated, "SIM_LOG_DELAY_MS", 0);
+	const char *lines = variable(task->simulated, "SIM_LOG_END");
+	int64_t now_ms = world_now_ms(task->cluster->ecs->world);
+
+	if (task->log_group == NULL || task->started_ms == 0)
+		return;
+	log_stream_cut(task_stream(task), now_ms);
+	if (lines != NULL)
+		log_stream_add_lines(task_stream(task), now_ms, now_ms + late_ms, lines);
 }
 
 /* ---- commands ---- */

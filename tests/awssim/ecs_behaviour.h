@@ -11,6 +11,11 @@ void ecs_override_environment(struct text *out, const json_t *in);
 void ecs_task_read_behaviour(struct ecs_task *, const json_t *definition);
 /* Containers by the definition, or by the overrides when the definition is made up.  After the above. */
 void ecs_task_read_containers(struct ecs_task *, const json_t *definition);
+/* Where it writes to, when it says that it writes.  After the above. */
+void ecs_task_read_log(struct ecs_task *, const json_t *definition);
+/* Writes what SIM_LOG and SIM_LOG_LINES say; what SIM_LOG_END says. */
+void ecs_task_log_start(struct ecs_task *);
+void ecs_task_log_end(struct ecs_task *);
 /* The first command to be found; NULL: none.  Freed by ecs_strings_free(). */
 char **ecs_task_read_command(const struct ecs_task *, const json_t *definition);
 /* NAME=value of a clean environment, the definition's and the overrides'. */

@@ -114,7 +114,7 @@ static struct ecs_definition *made_up(struct ecs *ecs, const char *name)
 {
 	const char *colon = strrchr(name, ':');
 	json_int_t revision = colon == NULL ? 1 : strtol(colon + 1, NULL, 10);
-	char family[256], key[258];
+	char family[256], group[262], key[258];
 	struct ecs_definition *definition;
 	json_t *in;
 
@@ -124,9 +124,12 @@ static struct ecs_definition *made_up(struct ecs *ecs, const char *name)
 		return definition;
 	snprintf(family, sizeof(family), "%.*s",
 		 (int)(colon == NULL ? strlen(name) : (size_t)(colon - name)), name);
-	in = json_pack("{s:s, s:s, s:b, s:[{s:s, s:s, s:b}]}", "family", family, "networkMode",
+	snprintf(group, sizeof(group), "/ecs/%s", family);
+	in = json_pack("{s:s, s:s, s:b, s:[{s:s, s:s, s:b, s:{s:s, s:{s:s, s:s, s:s}}}]}", "family", family, "networkMode",
 		       "awsvpc", "madeUp", true, "containerDefinitions", "name", "app", "image",
-		       "simulated", "essential", true);
+		       "simulated", "essential", true, "logConfiguration", "logDriver", "awslogs",
+		       "options", "awslogs-group", group, "awslogs-region", WORLD_REGION,
+		       "awslogs-stream-prefix", "ecs");
 	if (in == NULL)
 		return NULL;
 	definition = definition_add(ecs, key, describe(in, family, revision));

@@ -60,7 +60,7 @@ static void set_string(char **string, const char *value)
 
 /* ---- stopping ---- */
 
-static struct ecs_container *task_judged(struct ecs_task *task)
+struct ecs_container *ecs_task_judged(struct ecs_task *task)
 {
 	for (unsigned i = 0; i < task->container_count; i++) {
 		if (!task->containers[i].sidecar)
@@ -84,7 +84,7 @@ static void task_want_stop(struct ecs_task *task, const char *stop_code, const c
 static void task_containers_ended(struct ecs_task *task, int exit_code)
 {
 	const struct ecs_behaviour *behaviour = &task->behaviour;
-	struct ecs_container *judged = task_judged(task);
+	struct ecs_container *judged = ecs_task_judged(task);
 	bool ran = task->started_ms != 0;
 
 	for (unsigned i = 0; i < task->container_count && ran; i++)
@@ -93,6 +93,7 @@ static void task_containers_ended(struct ecs_task *task, int exit_code)
 	if (behaviour->container_reason != NULL)
 		set_string(&judged->reason, behaviour->container_reason);
 	task->execution_stopped_ms = world_now_ms(task_world(task));
+	ecs_task_log_end(task);
 	task_want_stop(task, "EssentialContainerExited", "Essential container in task exited");
 	task_move(task, ECS_DEACTIVATING);
 	task_set_alarm(task, task->cluster->ecs->settings.stop_ms);
@@ -114,7 +115,7 @@ static void task_stopped(struct ecs_task *task)
 	give_back(&task->room);
 	give_back(&task->subnet_room);
 	ledger_task_stopped(world->ledger, task->ledger, task->stopped_ms,
-			    task_judged(task)->exit_code, task->stop_code);
+			    ecs_task_judged(task)->exit_code, task->stop_code);
 	if (task->token != NULL)
 		ecs_token_task_stopped(task->token, task->stopped_ms);
 	task_move(task, ECS_STOPPED);
@@ -182,7 +183,7 @@ static void task_exec(struct ecs_task *task)
 	free(log_path);
 	if (task->process != NULL)
 		return;
-	if (asprintf(&task_judged(task)->reason, "CannotStartContainerError: %s: %s",
+	if (asprintf(&ecs_task_judged(task)->reason, "CannotStartContainerError: %s: %s",
 		     task->command[0], strerror(why)) < 0)
 		abort();
 	task->started_ms = 0;
@@ -198,6 +199,7 @@ static void task_started(struct ecs_task *task)
 	task->pull_stopped_ms = task->started_ms;
 	ledger_task_started(world->ledger, task->ledger, task->started_ms);
 	task_move(task, ECS_RUNNING);
+	ecs_task_log_start(task);
 	if (task->command != NULL)
 		task_exec(task);
 	else
@@ -307,6 +309,7 @@ struct ecs_task *ecs_task_create(struct ecs_cluster *cluster, const json_t *in,
 	ecs_render_given(task, request, launch_type_of(request, place), place->capacity_provider);
 	ecs_task_read_behaviour(task, definition);
 	ecs_task_read_containers(task, definition);
+	ecs_task_read_log(task, definition);
 	if (ecs->settings.exec) {
 		task->command = ecs_task_read_command(task, definition);
 		task->command_environment = ecs_task_environment_strings(task, definition);
@@ -334,6 +337,8 @@ void ecs_task_destroy(struct ecs_task *task)
 	text_finish(&task->given);
 	text_finish(&task->tags);
 	json_decref(task->simulated);
+	free(task->log_group);
+	free(task->log_stream);
 	free(task->started_by);
 	free(task->subnet);
 	free(task->arn);

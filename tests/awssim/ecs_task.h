@@ -67,6 +67,7 @@ struct ecs_task {
 	unsigned container_count;
 	struct ecs_behaviour behaviour;
 	json_t *simulated;              /* the variables called SIM_*; NULL: none */
+	char *log_group, *log_stream;   /* where it writes to; NULL: it writes nothing */
 	char **command, **command_environment;  /* NULL: by the clock */
 	char *stop_code, *stopped_reason;       /* NULL: not stopping */
 	int64_t created_ms, pull_started_ms, pull_stopped_ms, started_ms, stopping_ms;
@@ -93,6 +94,8 @@ void ecs_task_stop(struct ecs_task *, const char *stop_code, const char *reason)
 void ecs_task_finish(struct ecs_task *);
 /* id or ARN; NULL: unknown, forgotten, or too new to be seen. */
 struct ecs_task *ecs_task_find(struct ecs_cluster *, const char *name);
+/* The container that the task is run for. */
+struct ecs_container *ecs_task_judged(struct ecs_task *);
 bool ecs_task_is_visible(const struct ecs_task *);
 void ecs_task_forget_token(struct ecs_cluster *, const struct ecs_token *);
 

@@ -26,7 +26,7 @@ struct service {
 	const struct action *actions;   /* ends with a NULL name */
 };
 
-extern const struct service sqs_service, ecs_service, sns_service, sts_service;
+extern const struct service sqs_service, ecs_service, logs_service, sns_service, sts_service;
 extern const struct service metadata_service;   /* its actions are found by metadata_action() */
 
 /* The metadata action that a path stands for; NULL: none. */

@@ -20,6 +20,7 @@ struct simulator {
 	struct stats *stats;
 	struct sqs *sqs;
 	struct ecs *ecs;
+	struct logs *logs;
 	struct identity *identity;
 	json_t *published;              /* what SNS was given */
 	FILE *record;                   /* NULL: requests are not recorded */

@@ -159,16 +159,9 @@ class Cell:
         told = self.account()["messages"]
         if told["deleted"] < len(JOBS) + self.malformed or self.rows("SELECT id FROM jobs WHERE live = 1"):
             return False
-        if self.redis and self.rows("SELECT id FROM faults WHERE published = 0"):
-            self.end_claims()
+        if self.redis and self.rows("SELECT id FROM outbox WHERE event = 'error' AND open = 1"):
             return False
         return True
-
-    def end_claims(self):
-        """Who dies over a delivery leaves it claimed for a minute more; that is hurried along."""
-        with closing(sqlite3.connect(self.directory / "gantry.db", timeout=10)) as db:
-            db.execute("UPDATE faults SET claimed_until_ms = 0 WHERE published = 0")
-            db.commit()
 
     def wait_settled(self):
         try:
@@ -229,7 +222,7 @@ class Cell:
             yield f"{job} is {state} ({reason})"
         for key, holder in self.rows("SELECT key, holder FROM locks WHERE holder IS NOT NULL"):
             yield f"lock {key} is held by {holder}"
-        faults = self.rows("SELECT count(*) FROM faults WHERE kind = 'malformed'")[0][0]
+        faults = self.rows("SELECT count(*) FROM outbox WHERE event = 'error' AND payload ->> 'kind' = 'malformed'")[0][0]
         if faults != self.malformed:
             yield f"{faults} malformed messages are recorded, {self.malformed} were sent"
         if self.malformed and '"malformed"' not in self.redis.cli("LRANGE", "errors", "0", "-1"):
@@ -308,7 +301,7 @@ def at_deliver(cell):
     cell.send_all()
     cell.redis.signal(signal.SIGSTOP)
     cell.send_malformed()
-    wait_until("a fault", lambda: cell.rows("SELECT id FROM faults WHERE kind = 'malformed'"), pause=0.01)
+    wait_until("a fault", lambda: cell.rows("SELECT id FROM outbox WHERE event = 'error' AND payload ->> 'kind' = 'malformed'"), pause=0.01)
     return cell.workers()[:1]
 
 

@@ -58,7 +58,7 @@ def deployer(rest):
 URL = "expected a URL that starts with https:// or http://, found"
 QUEUE_URL = "expected a queue's URL, as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, found"
 ADDRESS = "expected ADDRESS:PORT, [ADDRESS]:PORT or unix:/path (names are not looked up), found"
-STORE = "expected a URL that starts with sqlite:/// or memory:, found"
+STORE = "expected a URL that starts with sqlite:///, redis://, rediss://, unix:///, postgresql://, postgres:// or memory:, found"
 NO_ELEMENTS = "expected at least one name with a section of keys, found"
 NAMES = "id project deployer queue commit ref stage attempt fence body payload.NAME"
 
@@ -113,17 +113,15 @@ BAD = {
         '1:16: log.format: expected logfmt or json, found "josn"; did you mean "json"?']),
     "a misspelt target": ("log: { to: stdeer }\n" + GOOD, [
         '1:12: log.to: expected stderr or syslog, or an absolute path, found "stdeer"; did you mean "stderr"?']),
-    "a store that this build lacks": ("store: redis://h:1/0\n" + GOOD, [
-        f'1:8: store: {STORE} "redis", which is not in this build']),
+    "a store of another kind": ("store: mysql://h/gantry\n" + GOOD, [
+        f'1:8: store: {STORE} "mysql://h/gantry"']),
     "a store without a path": ("store: sqlite://gantry.db\n" + GOOD, [
         f'1:8: store: {STORE} "sqlite://gantry.db"']),
-    "parts that this build lacks": ("notify: []\n" + GOOD, [
-        '1:1: notify: expected a key of this build, found "notify", which is not in this build']),
     "a Redis list without its keys": ("queues:\n  a: { type: redis }\n" + DEPLOYERS, [
-        "2:6: queues.a.url: expected a URL that starts with redis://, rediss:// or unix:///, found nothing",
+        "2:6: queues.a.url: expected a URL that starts with redis://, rediss://, redis+sentinel:// or unix:///, found nothing",
         "2:6: queues.a.list: expected a line of text of at most 512 bytes, found nothing"]),
     "a Redis list on another server": ("queues:\n  a: { type: redis, url: https://h/a/q, list: x }\n" + DEPLOYERS, [
-        '2:26: queues.a.url: expected a URL that starts with redis://, rediss:// or unix:///, found "https://h/a/q"']),
+        '2:26: queues.a.url: expected a URL that starts with redis://, rediss://, redis+sentinel:// or unix:///, found "https://h/a/q"']),
     "a Redis list taken from its middle": (
         "queues:\n  a: { type: redis, url: redis://h, list: x, pop: middle, wait_time: 1s }\n" + DEPLOYERS, [
             '2:51: queues.a.pop: expected right or left, found "middle"',
@@ -131,7 +129,7 @@ BAD = {
     "an SQS queue with a list": (queue("list: x"), [
         '2:38: queues.q.list: expected a key for this type, found "list", which is for type redis']),
     "a store's queue with a URL": ("queues:\n  q: { type: store, url: redis://h }\n" + DEPLOYERS, [
-        '2:21: queues.q.url: expected a key for this type, found "url", which is for type redis or sqs']),
+        '2:21: queues.q.url: expected a key for this type, found "url", which is for type redis or sqs or redis-stream']),
     "a deployer type that is none": (QUEUES + "deployers:\n  d: { type: proces, command: [a] }\n", [
         '4:14: deployers.d.type: expected ecs or process, found "proces"; did you mean "process"?']),
     "keys of another type": (QUEUES + "deployers:\n  d: { type: process, command: [a], cluster: c }\n"
@@ -167,9 +165,9 @@ BAD = {
         '13:13: deployers.d.cgroup: expected none or auto, or an absolute path of at most 2000 bytes, found '
         '"sometimes"']),
     "a misspelt queue type": ("queues:\n  q: { type: sqss, url: http://h/a/q }\n" + DEPLOYERS, [
-        '2:14: queues.q.type: expected sqs, redis or store, found "sqss"; did you mean "sqs"?']),
+        '2:14: queues.q.type: expected sqs, redis, redis-stream or store, found "sqss"; did you mean "sqs"?']),
     "a queue without type and URL": ("queues:\n  q: {}\n" + DEPLOYERS, [
-        "2:6: queues.q.type: expected sqs, redis or store, found nothing"]),
+        "2:6: queues.q.type: expected sqs, redis, redis-stream or store, found nothing"]),
     "a queue's URL of another scheme": ("queues:\n  q: { type: sqs, url: ftp://h/q }\n" + DEPLOYERS, [
         f'2:24: queues.q.url: {URL} "ftp://h/q"']),
     "a queue's URL without a queue": ("queues:\n  q: { type: sqs, url: https://example.com/ }\n" + DEPLOYERS, [
@@ -219,6 +217,10 @@ BAD = {
         '4:70: deployers.d.execute_command: expected true or false, found "yes"; did you mean "true"?']),
     "a public address without a subnet": (deployer("network: { assign_public_ip: true }"), [
         "4:62: deployers.d.network.subnets: expected at least one subnet, found none"]),
+    "half of a place for logs": (deployer("logs: { group: g }"), [
+        "4:59: deployers.d.logs.prefix: expected a prefix beside group, found nothing"]),
+    "the other half": (deployer("logs: { region: r }"), [
+        "4:59: deployers.d.logs.group: expected a group beside prefix and region, found nothing"]),
     "a text for a command": (deployer("command: make"), [
         '4:62: deployers.d.command: expected a list of templates, found "make"']),
     "other things than words in a command": (deployer("command: [a, {b: c}, [], ~]"), [
@@ -251,6 +253,39 @@ BAD = {
         "5:9: errors: expected a list of sections, found a section"]),
     "a sink without a place": (GOOD + 'errors: [ { type: redis, url: "redis://h" } ]\n', [
         "5:11: errors.0.channel: expected a channel, a list or both, found neither"]),
+    "sinks that tell nobody": (GOOD + """notify:
+  - { type: redis, url: "redis://h" }
+  - { type: email, smtp: "smtp://h", from: "gantry", to: [], user: u }
+  - { type: exec, command: [tell] }
+  - { type: sns, topic: deploys }
+""", [
+        "6:5: notify.0.channel: expected a channel, a list or a key, found none",
+        "7:5: notify.1.password: expected a password beside user, found nothing",
+        '7:44: notify.1.from: expected an address such as gantry@example.com, found "gantry"',
+        "7:58: notify.1.to: expected a list of texts, found nothing",
+        '8:29: notify.2.command.0: expected an absolute path, found "tell"',
+        '9:25: notify.3.topic: expected a topic\'s ARN, such as arn:aws:sns:us-east-1:123456789012:deploys, found "deploys"']),
+    "sinks that cannot be": (GOOD + """notify:
+  - { type: webhook, url: "ftp://h", secret: "whsec_no base64", when: [ended] }
+  - { type: webhook, url: "http://h", name: "two words", old_secret: x }
+  - { type: slack, url: "h", text: "{{ payload.x }}" }
+  - { type: webhook, url: "http://h", list: l }
+  - { type: email, smtp: "smtp://h", from: "a@b\\r\\nBcc: c@d", to: ["a@b, c@d"], user: u, password: p, starttls: off }
+""", [
+        '6:27: notify.0.url: expected a URL that starts with https:// or http://, found "ftp://h"',
+        '6:46: notify.0.secret: expected base64 after "whsec_", found a value that is not shown',
+        "6:72: notify.0.when.0: expected accepted, started, succeeded, failed, cancelled, superseded or uncertain, "
+        'found "ended"',
+        "7:5: notify.1.secret: expected a secret beside old_secret, found nothing",
+        '7:45: notify.1.name: expected letters, digits, "_" and "-", and not "errors", found "two words"',
+        "8:25: notify.2.url: expected a URL that starts with https:// or http://, found a value that is not shown",
+        "8:36: notify.2.text: expected one of event id project deployer queue commit ref stage state reason detail "
+        'exit_code attempt accepted started finished host url log_tail in "{{ }}", found "payload.x"',
+        '9:5: notify.3.name: expected a name of its own, as notify.0 is "webhook", too',
+        '9:39: notify.3.list: expected a key for this type, found "list", which is for type redis',
+        '10:44: notify.4.from: expected a line of text of at most 320 bytes, found "a@b??Bcc: c@d"',
+        '10:68: notify.4.to.0: expected an address such as ops@example.com, found "a@b, c@d"',
+        "10:113: notify.4.starttls: expected offered or required beside a password, found off"]),
     "a sink of an unknown type": (GOOD + 'errors: [ { type: webhook, url: "http://h" } ]\n', [
         '5:19: errors.0.type: expected redis, found "webhook"']),
     "nothing to listen on": ("api: { listen: [] }\n" + GOOD, [
@@ -301,6 +336,11 @@ BAD = {
         '1:6: api: expected a section of keys, found "on"']),
     "an access key alone": (GOOD + "aws: { access_key: A }\n", [
         "5:6: aws.secret_key: expected a secret_key beside access_key, found nothing"]),
+    "thresholds the wrong way round": (GOOD.replace("queues:\n", "queues:\n  s: { type: redis-stream, url: redis://h, stream: s, group: \"a b\", default_deployer: d, warn_depth: 5, alarm_depth: 4 }\n", 1), [
+        '2:62: queues.s.group: expected a name without blanks, found "a b"',
+        "2:118: queues.s.alarm_depth: expected at least warn_depth (5), found 4"]),
+    "fewer workers at most than at least": (GOOD + "supervisor: { scale: { min: 3, max: 2 } }\n", [
+        "5:37: supervisor.scale.max: expected at least min (3), found 2"]),
     "a secret key alone": (GOOD + "aws: { secret_key: hunter2 }\n", [
         "5:6: aws.access_key: expected an access_key beside secret_key, found nothing"]),
     "a session token alone": (GOOD + "aws: { session_token: hunter2 }\n", [
@@ -391,18 +431,21 @@ def test_good_configuration_is_ok_and_silent(tmp_path):
 
 
 def test_defaults_are_those_of_the_manual(tmp_path):
-    good = GOOD.replace("queues:\n", "queues:\n  red: { type: redis, url: redis://h, list: l }\n", 1)
+    good = GOOD.replace("queues:\n", "queues:\n  red: { type: redis, url: redis://h, list: l }\n"
+                        "  str: { type: redis-stream, url: redis://h, stream: s }\n", 1)
     values = canonical(tmp_path, good + "  p: { type: process, command: [a] }\n")
     state, run = directories(values)
     manual = (SOURCE / "man/gantry.yaml.5").read_text()
     documented = dict(re.findall(r'^\.It Cm (\S+) :.* Pq default "(.*)"$', manual, re.M))
     assert len(documented) > 25
     for key, default in documented.items():
-        if key.startswith(("errors.", "api.")):
+        if key.startswith(("errors.", "api.", "notify.")):
             continue
         paths = [key.replace("queues.NAME", queue).replace("deployers.NAME", deployer)
-                 for queue in ("queues.q", "queues.red") for deployer in ("deployers.d", "deployers.p")]
+                 for queue in ("queues.q", "queues.red", "queues.str") for deployer in ("deployers.d", "deployers.p")]
         given = {values[path] for path in paths if path in values}
+        given |= {", ".join(value for name, value in values.items() if name.startswith(path + "."))
+                  for path in paths if path + ".0" in values}
         assert given == {default.replace("$STATE", state).replace("$RUN", run)}, key
 
 
@@ -412,7 +455,7 @@ def test_api_is_there_when_its_section_is(tmp_path, section):
     values = canonical(tmp_path, section + GOOD)
     assert {key: value for key, value in values.items() if key.startswith("api.")} == {
         "api.listen.0": "127.0.0.1:7777", "api.listen.1": f"unix:{directories(values)[1]}/api.sock",
-        "api.body_limit": "1MiB", "api.idle_timeout": "1m", "api.connections": "1000", "api.log_retention": "14d"}
+        "api.body_limit": "1MiB", "api.idle_timeout": "1m", "api.connections": "1000", "api.log_retention": "14d", "api.log_size": "0"}
     values = canonical(tmp_path, f"api: {{ tokens: [ {{ name: a, token: {'x' * 16} }} ] }}\n" + GOOD)
     assert {key: value for key, value in values.items() if key.startswith("api.tokens")} == {
         "api.tokens.0.name": "a", "api.tokens.0.token": "x" * 16, "api.tokens.0.may.0": "submit",
@@ -468,7 +511,8 @@ def test_user_of_a_command_is_one_that_gantryd_may_become(tmp_path, user, verdic
 def test_every_key_is_read(tmp_path):
     text = """
 supervisor: { workers: 2, user: gantry, pid_file: /p, control_socket: /c, ready_timeout: 2s, drain_timeout: 0,
-  lease: 3s, watchdog: 0, probation: 0, old_generations: 1, restart_delay: 1s, restart_delay_max: 1m, state_dir: /s }
+  lease: 3s, watchdog: 0, probation: 0, old_generations: 1, restart_delay: 1s, restart_delay_max: 1m, state_dir: /s,
+  scale: { min: 2, max: 4, depth_per_worker: 5 }, depth_interval: 1m }
 log: { level: debug, format: json, to: /var/log/g.log }
 store: "memory:"
 aws: { region: eu-west-1, profile: p, endpoint_url: "http://e", sqs_endpoint_url: "http://s",
@@ -476,6 +520,7 @@ aws: { region: eu-west-1, profile: p, endpoint_url: "http://e", sqs_endpoint_url
 ecs: { events: two }
 api:
   listen: ["0.0.0.0:80", "[::]:80", "unix:/run/x.sock"]
+  url: "https://gantry.example.com"
   tokens: [ { name: ci, token: 0123456789abcdef, may: [admin], projects: ["web-*"], rate: 0 } ]
   queue: one
   deploy: { queue: two, deployer: d }
@@ -484,11 +529,13 @@ api:
   idle_timeout: 5s
   connections: 10
   log_retention: 1h
+  log_size: 1GiB
 queues:
   one: { type: sqs, url: "https://sqs.eu-west-1.amazonaws.com/123456789012/a-b_c.fifo", visibility_timeout: 12h,
     wait_time: 0, delete_linger: 0, max_in_flight: 10000, default_deployer: d, malformed: dead_letter, unwrap: sns }
   two: { type: sqs, url: "http://127.0.0.1:4566/000000000000/q", body: { project: "{{ body }}", deployer: d } }
-  red: { type: redis, url: "rediss://u:p@h:1/2", list: "a b", pop: left }
+  red: { type: redis, url: "rediss://u:p@h:1/2", list: "a b", pop: left, warn_depth: 5, alarm_depth: 6 }
+  str: { type: redis-stream, url: "redis+sentinel://a:1,b/one/2", stream: s, group: g, field: f, delete: true, unwrap: celery }
 deployers:
   d: { type: ecs, cluster: c, task_definition: "t:3", container: app, capacity_providers: [A, B],
     platform_version: "1.4.0", group: g, cpu: 256, memory: 0.5 GB, task_role: r, execution_role: x,
@@ -496,7 +543,8 @@ deployers:
     network: { subnets: [s1, s2], security_groups: [g1], assign_public_ip: true }, command: ["", "{{ id }}", "$$x"],
     environment: { A: "{{ payload.a.b }}", B: "" }, tags: { "k.1": "{{ ref }}" },
     allow: { environment: ["A_*"], command: true, directory: ["/srv/*"], notify: true },
-    timeout: 0, attempts: 10, lock: { key: "x/{{ stage }}", policy: parallel } }
+    timeout: 0, attempts: 10, lock: { key: "x/{{ stage }}", policy: parallel },
+    logs: { group: /ecs/t, prefix: p, region: eu-west-1 }, mask: ["*PIN*"] }
   e: { type: ecs, task_definition: t, container: c, launch_type: EC2 }
   p: { type: process, commands: ["make {{ ref }}"], directory: "/srv/{{ project }}", user: root, umask: "027",
     kill_after: 1m, nice: 19, parallel: 0, pass_environment: [LANG, TZ], dotenv: .env, require_last: ["make *"],
@@ -505,6 +553,16 @@ deployers:
 errors:
   - { type: redis, url: "rediss://u:p@h:1/2", channel: a:b, list: c, keep: 1 }
   - { type: redis, url: "unix:///run/redis.sock", list: c }
+notify:
+  - { type: webhook, name: ci, when: [accepted, uncertain], url: "https://h/x?y=1", secret: "whsec_YQ==", old_secret: s,
+      allow_private: true, rate: 10, timeout: 5m, give_up_after: 30d }
+  - { type: email, smtp: "smtps://h:465", user: u, password: p, starttls: required, from: a@b, to: [c@d, e@f],
+      subject: "{{ project }}", text: "{{ log_tail }}" }
+  - { type: sns, topic: "arn:aws:sns:us-east-1:123456789012:deploys.fifo", group: "{{ deployer }}" }
+  - { type: slack, url: "https://hooks.example.com/T/B", text: "{{ event }}" }
+  - { type: redis, url: "redis://h", channel: c, list: l, keep: 1, key: "r:{{ id }}", ttl: 0 }
+  - { type: exec, command: [/bin/true, x] }
+  - { type: celery, url: "redis://h", ttl: 1h }
 """
     values = canonical(tmp_path, text)
     assert values["queues.one.visibility_timeout"] == "12h"
@@ -520,9 +578,10 @@ errors:
     assert values["deployers.d.tags.k.1"] == "{{ ref }}"
     assert values["deployers.d.allow.directory.0"] == "/srv/*"
     assert values["errors.1.url"] == "unix:///run/redis.sock"
+    assert values["notify.0.give_up_after"] == "30d" and values["notify.1.to.1"] == "e@f"
     assert values["deployers.p.stages.production.environment.A"] == "{{ stage }}"
     named = {re.sub(r"^queues\.\w+|^deployers\.\w+", lambda found: found[0].split(".")[0] + ".NAME", path) for path in values}
-    named = {re.sub(r"stages\.\w+", "stages.NAME", re.sub(r"^(errors|api\.tokens)\.\d", r"\1.N", path)) for path in named}
+    named = {re.sub(r"stages\.\w+", "stages.NAME", re.sub(r"^(errors|notify|api\.tokens)\.\d", r"\1.N", path)) for path in named}
     missing = {key for key in manual_keys() if not any(path == key or path.startswith(key + ".") for path in named)}
     assert missing == {"env_file"}
 
@@ -642,7 +701,7 @@ LEAKS = [
     "supervisor: { workers: \"${S}\" }\n",
     "supervisor: { drain_timeout: \"${S}\", pid_file: \"${S}\" }\n",
     "log: { level: \"${S}\" }\nstore: \"${S}\"\n",
-    f"store: redis://:{SECRET}@h/0\n",
+    f"store: redis:/:{SECRET}@h/0\n",
     f"store: http://u:{SECRET}@h/0\n",
     f"errors: [ {{ type: redis, url: \"http://:{SECRET}@h\", list: l }} ]\n",
     f"errors: [ {{ type: redis, url: \"redis://:{SECRET}@h\" }} ]\n",
@@ -680,6 +739,10 @@ def test_masked_form_shows_no_secret(tmp_path):
 env_file: .env
 aws: {{ access_key: AKID, secret_key: {SECRET}, session_token: "${{PW}}" }}
 errors: [ {{ type: redis, url: "redis://user:${{PW}}@h:1/0", list: l }} ]
+notify:
+  - {{ type: slack, url: "https://hooks.example.com/{SECRET}" }}
+  - {{ type: webhook, url: "https://u:{SECRET}@h/x", secret: {SECRET}, old_secret: "${{PW}}" }}
+  - {{ type: email, smtp: "smtp://h", from: a@b, to: [a@b], user: u, password: {SECRET} }}
 deployers:
   d: {{ type: ecs, task_definition: t, container: c, environment: {{ TOKEN: {SECRET} }} }}
 """, options=["--mask"])

@@ -25,7 +25,7 @@ def wait_states(daemon, want, timeout=40):
 
 def faults(directory, kind):
     with sqlite3.connect(f"file:{directory}/gantry.db?mode=ro", uri=True) as store:
-        return store.execute("select job_id, text from faults where kind = ?", (kind,)).fetchall()
+        return store.execute("select job_id, payload ->> 'error' from outbox where event = 'error' and payload ->> 'kind' = ?", (kind,)).fetchall()
 
 
 def check_end(sim, count):

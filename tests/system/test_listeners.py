@@ -123,9 +123,9 @@ def test_api_is_started_beside_the_workers_and_not_counted_with_them(master, add
     assert (api["state"], api["generation"]) == ("active", "1")
     for address in addresses:
         assert ask(address) == (int(api["pid"]), 1)
-    # Channel, configuration, log and two listeners: nothing of a worker's.
+    # Channel, configuration, log, figures and two listeners: nothing of a worker's.
     ((_, _, _, what),) = [e for e in master.events_of(1, "descriptors") if e[0] == int(api["pid"])]
-    assert what == "descriptors 0 1 2 4 5 6 7 8"
+    assert what == "descriptors 0 1 2 4 5 6 7 8 9"
     assert "api" in master.log_text() and master.count_log("ready: generation 1, 2 workers") == 1
 
 

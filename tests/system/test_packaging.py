@@ -127,15 +127,18 @@ def test_man_page_refers_to_pages_that_exist(path):
 
 
 def test_gantryctl_page_has_each_command_and_option():
-    table = (TOP / "src/ctl/commands.c").read_text()
+    done = run(str(harness.BUILDDIR / "gantryctl"), "--json", "--help", env=harness.clean_environment())
     page = (TOP / "man/gantryctl.8.in").read_text()
-    rows = re.findall(r'^\t\{ "(\w+)", "([^"]*)",', table, re.MULTILINE)
-    assert len(rows) >= 11
-    for name, usage in rows:
+    table = json.loads(done.stdout)
+    assert len(table) >= 11
+    for command in table:
+        name = command["name"]
         item = re.search(rf"^\.It Cm {name}\b.*(\n\.?O.*)*", page, re.MULTILINE)
         assert item, f"gantryctl(8) lacks {name}"
         described = set(re.findall(r"Fl \\-([a-z-]+)", item.group(0)))
-        assert described == set(re.findall(r"--([a-z-]+)", usage)), name
+        assert described == {option["name"] for option in command["options"]}, name
+        short = set(re.findall(r"Fl ([a-z])\b", item.group(0)))
+        assert short == {option["short"] for option in command["options"] if option["short"]}, name
 
 
 def test_there_are_five_man_pages():
@@ -292,7 +295,7 @@ def test_compose_file_hands_over_what_the_configuration_asks_for():
 GANTRYD_ACTIONS = {
     "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes",
     "sqs:GetQueueUrl", "sqs:SendMessage", "ecs:RunTask", "ecs:DescribeTasks", "ecs:StopTask", "ecs:ListTasks",
-    "ecs:TagResource", "iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "sns:Publish",
+    "ecs:TagResource", "iam:PassRole", "kms:Decrypt", "kms:GenerateDataKey", "logs:GetLogEvents", "sns:Publish",
 }
 # An action whose resource is "*" is held by its condition.
 UNBOUNDED = {"ecs:ListTasks": "ecs:cluster"}
@@ -393,7 +396,7 @@ def test_terraform_refers_only_to_what_is_declared():
 def test_terraform_and_the_policy_grant_the_same():
     iam = next(file for file in terraform_files() if file.name == "iam.tf")
     start = re.search(r'^data "aws_iam_policy_document" "gantryd" \{', iam.text, re.MULTILINE).end()
-    assert set(re.findall(r'"((?:sqs|ecs|iam|kms|sns):\w+)"', re.sub(r"variable\s+= .*", "", iam.body(start)))) == GANTRYD_ACTIONS
+    assert set(re.findall(r'"((?:sqs|ecs|iam|kms|logs|sns):\w+)"', re.sub(r"variable\s+= .*", "", iam.body(start)))) == GANTRYD_ACTIONS
 
 
 def test_terraform_names_the_variables_of_the_configuration():

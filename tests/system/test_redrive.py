@@ -103,6 +103,28 @@ def test_what_is_looked_at_runs_once_and_in_order_all_the_same(tmp_path, awssim,
         assert [task["environment"]["GANTRY_JOB"] for task in tasks] == [f"job-{i}" for i in range(count)]
 
 
+def test_look_that_fails_half_way_shows_what_it_saw_and_moves_no_cursor(tmp_path, awssim, gantry):
+    sim = awssim("--queue", "deploys")
+    daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), workers=1))
+    daemon.wait_ready()
+    daemon.stop()
+    # U+009B begins a control sequence, as ESC [ does, which SQS would not take.
+    lines = "".join(f"a\u009b2J\u007fb {i}\n" for i in range(20))
+    subprocess.run([BUILDDIR / "gantryctl", "-c", daemon.configuration, "send", "deploys", "-"], input=lines, text=True,
+                   check=True, capture_output=True, timeout=120, env=daemon.environment)
+    for words in ([], ["--json"]):
+        sim.fault(action="ReceiveMessage", kind="http_500", skip=1, count=2)
+        done = daemon.ctl(*words, "peek", "deploys", "--count", "100", check=False)
+        assert done.returncode == 1 and "gantryctl: queue deploys: " in done.stderr, done.stderr
+        if words:
+            bodies = [message["body"] for message in json.loads(done.stdout)]
+            assert all(body.startswith("a\u009b2J\u007fb ") for body in bodies)
+        else:
+            bodies = done.stdout.splitlines()
+            assert "\u009b" not in done.stdout and "\u007f" not in done.stdout and "a\\x9b2J\\x7fb" in done.stdout
+        assert 0 < len(bodies) < 20
+
+
 def test_operators_may_do_what_gantryctl_does_and_no_more():
     policy = json.loads((SRCDIR / "contrib/iam/gantry-operator-policy.json").read_text())
     granted = {}

@@ -86,7 +86,7 @@ def test_worker_gets_its_descriptors_and_nothing_of_the_service_manager(master):
     master.listen_for_notifications()
     master.start()
     for _, _, _, what in master.events_of(1, "descriptors"):
-        assert what == "descriptors 0 1 2 4 5 6 7"
+        assert what == "descriptors 0 1 2 4 5 6 7 8"
     assert master.events_of(1, "sees") == []
 
 
