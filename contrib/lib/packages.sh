@@ -7,6 +7,7 @@
 #     . "$(dirname "$0")/lib/packages.sh"
 #     install_packages gcc make libev-dev
 #     install_node
+#     unpack_program prometheus usr/bin/promtool build/promtool
 
 # Prints those of the named packages that are not installed.
 packages_missing() {
@@ -50,6 +51,27 @@ install_packages() {
 		echo "still missing: $packages_left" >&2
 		return 1
 	}
+}
+
+# One program out of a package whose services are not wanted: the package is not installed, so nothing of it
+# is started, and the other packages that it names are not needed.
+unpack_program() {
+	[ ! -x "$3" ] || return 0
+	command -v apt-get >/dev/null 2>&1 || {
+		echo "this is not Debian or a relative; please put $2 of $1 at $3" >&2
+		return 1
+	}
+	echo "unpacking $2 of $1"
+	unpack_directory=$(mktemp -d) || return 1
+	# The lists may never have been fetched, or be too old for the mirror.
+	(cd "$unpack_directory" && { apt-get -qq download "$1" >/dev/null 2>&1 ||
+		{ packages_as_root apt-get -qq update && apt-get -qq download "$1" >/dev/null; }; }) &&
+		dpkg-deb --fsys-tarfile "$unpack_directory"/*.deb | tar -x -O "./$2" >"$unpack_directory/program" &&
+		[ -s "$unpack_directory/program" ] && chmod 755 "$unpack_directory/program" &&
+		mkdir -p "$(dirname "$3")" && mv "$unpack_directory/program" "$3"
+	unpack_status=$?
+	rm -rf "$unpack_directory"
+	return "$unpack_status"
 }
 
 # npm, from wherever it may already come: Debian's own conflicts with that of other sources.

@@ -87,6 +87,13 @@ data "aws_iam_policy_document" "gantryd" {
     }
   }
 
+  # Where it is, deployers say by their logs: DescribeTaskDefinition could be granted for all of the account only.
+  statement {
+    sid       = "ReadWhatTasksWrite"
+    actions   = ["logs:GetLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.deployments.arn}:*"]
+  }
+
   # ListTasks has no resource of its own; the cluster is a condition.
   statement {
     sid       = "LookBeforeLaunch"
