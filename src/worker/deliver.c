@@ -4,7 +4,8 @@
  * Nothing is asked for while nothing is known to be due: we are woken by what is said here, by hints, by the death
  * of another worker, and by the time that the last claim said; behind that a claim a minute makes sure.  What is
  * held longer than a claim lasts is claimed anew.  A sink that has its hands full gets no more: what it cannot take
- * goes back into the store for a moment, so that the others' deliveries are not behind it. */
+ * goes back into the store for a while, so that the others' deliveries are not behind it.  While draining nothing
+ * is claimed: what is not being sent goes back at once, and the other workers are told of it, as of what we say. */
 #include "worker/deliver.h"
 
 #include <inttypes.h>
@@ -20,7 +21,7 @@
 #include "worker/deliver_say.h"
 #include "worker/deliver_sink.h"
 
-enum { CLAIM_BATCH = 100, LIMIT_HELD = 400, CLAIM_MS = 60000, DRAIN_AWAY_MS = 5000 };
+enum { CLAIM_BATCH = 100, LIMIT_HELD = 400, CLAIM_MS = 60000 };
 static const double CLAIM_LINGER_S = 0.02, NOTE_LINGER_S = 0.05, RENEW_S = 20, SLOW_SWEEP_S = 60;
 static const double UNKNOWN_GIVE_UP_S = 86400;
 
@@ -38,6 +39,7 @@ struct item {
 	unsigned outstanding;           /* answers of the sink's notifies */
 	struct error error;             /* the worst of them */
 	double retry_after_s;
+	double sent_s;                  /* monotonic */
 };
 
 struct note {
@@ -77,9 +79,7 @@ static void start_timer(struct deliver *deliver, ev_timer *timer, double after_s
 
 static bool may_claim(const struct deliver *deliver)
 {
-	enum worker_state state = deliver->worker->state;
-
-	return !deliver->released && !deliver->worker->leaving && (state == WORKER_ACTIVE || state == WORKER_DRAINING);
+	return !deliver->released && !deliver->worker->leaving && deliver->worker->state == WORKER_ACTIVE;
 }
 
 /* -- what came of it ---------------------------------------------------------------------------- */
@@ -207,9 +207,9 @@ static void on_noted(void *arg, const struct error *err)
 		item_free(list_first(&note->items, struct item, link));
 	if (err == NULL)
 		arm_due(deliver, note->next_due_ms, false);
+	if (deliver->more || (note->next_due_ms > 0 && !may_claim(deliver)))
+		deliver_pass_on(deliver);
 	free(note);
-	if (deliver->more)
-		deliver_wake(deliver);
 	deliver->more = false;
 	drain_check(deliver->worker);
 }
@@ -259,6 +259,7 @@ static void on_sent(void *arg, const struct error *err, double retry_after_s)
 	if (--item->outstanding > 0)
 		return;
 	sink->sending--;
+	deliver_sink_note_time(sink, clock_monotonic_s() - item->sent_s);
 	if (item->error.kind == ERROR_NONE)
 		delivered(item);
 	else
@@ -301,6 +302,7 @@ static void send_item(struct item *item)
 	sink->waiting_count--;
 	sink->sending++;
 	item->state = ITEM_SENDING;
+	item->sent_s = clock_monotonic_s();
 	item->outstanding = (unsigned)sink->count;
 	for (size_t i = 0; i < sink->count; i++)
 		notify_send(sink->notifies[i], &notice, on_sent, item);
@@ -332,20 +334,16 @@ static void pump(struct deliver_sink *sink)
 
 /* -- claiming ----------------------------------------------------------------------------------- */
 
-/* Another gantryd, or the next generation, may know it.  A worker that leaves doesn't judge. */
 static void unknown(struct item *item)
 {
 	bool address = item->target != NULL;
 
-	if (item->deliver->worker->state != WORKER_ACTIVE) {
-		put_back(item, DRAIN_AWAY_MS);
-		return;
-	}
 	error_set(&item->error, address ? ERROR_INVALID : ERROR_REFUSED, address ?
 		"no sink of type email is configured, whose server would take a mail" : "no sink of this name is configured");
 	failed(item);
 }
 
+/* A worker that leaves doesn't judge, either: the next generation may know the sink. */
 static void take(struct deliver *deliver, const struct store_delivery *claimed)
 {
 	struct item *item = xnew(struct item);
@@ -356,10 +354,12 @@ static void take(struct deliver *deliver, const struct store_delivery *claimed)
 	list_append(&deliver->items, &item->all);
 	deliver->held++;
 	item->sink = deliver_sinks_find(&deliver->sinks, item->delivery.sink, &item->target);
-	if (item->sink == NULL) {
+	if (!may_claim(deliver)) {
+		put_back(item, 0);
+	} else if (item->sink == NULL) {
 		unknown(item);
 	} else if (item->sink->waiting_count >= LIMIT_SINK_WAITING) {
-		put_back(item, 1000 + (int64_t)(2000 * random_unit()));
+		put_back(item, deliver_sink_put_off_ms(item->sink));
 	} else {
 		list_append(&item->sink->waiting, &item->link);
 		item->sink->waiting_count++;
@@ -377,14 +377,14 @@ static void on_claimed(void *arg, const struct store_delivery *claimed, size_t c
 	if (err != NULL) {
 		if (deliver->failures++ == 0 && !deliver->worker->leaving)
 			log_warn(&deliver->log, "no deliveries were claimed: %s; trying again", err->text);
-		if (!deliver->worker->leaving)
+		if (may_claim(deliver))
 			start_timer(deliver, &deliver->due, backoff_s(deliver->failures, 1, SLOW_SWEEP_S, random_unit()));
 		drain_check(deliver->worker);
 		return;
 	}
 	deliver->failures = 0;
 	/* Released meanwhile: the store has freed them, or will in a minute. */
-	if (!may_claim(deliver)) {
+	if (deliver->released || deliver->worker->leaving) {
 		drain_check(deliver->worker);
 		return;
 	}
@@ -419,8 +419,15 @@ static void claim(struct deliver *deliver)
 
 static void on_claim(struct ev_loop *loop, ev_timer *timer, int revents)
 {
+	struct deliver *deliver = container_of(timer, struct deliver, claim);
+
 	(void)loop, (void)revents;
-	claim(container_of(timer, struct deliver, claim));
+	if (may_claim(deliver)) {
+		claim(deliver);
+		return;
+	}
+	channel_send(deliver->worker, REPORT_RELEASED, "", "");
+	drain_check(deliver->worker);
 }
 
 static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -435,10 +442,18 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
 	claim(container_of(timer, struct deliver, sweep));
 }
 
+void deliver_pass_on(struct deliver *deliver)
+{
+	bool draining = deliver->worker->state == WORKER_DRAINING && !deliver->released && !deliver->worker->leaving;
+
+	if ((may_claim(deliver) || draining) && !ev_is_active(&deliver->claim))
+		start_timer(deliver, &deliver->claim, CLAIM_LINGER_S);
+}
+
 void deliver_wake(struct deliver *deliver)
 {
-	if (may_claim(deliver) && !ev_is_active(&deliver->claim))
-		start_timer(deliver, &deliver->claim, CLAIM_LINGER_S);
+	if (may_claim(deliver))
+		deliver_pass_on(deliver);
 }
 
 /* -- holding on --------------------------------------------------------------------------------- */
@@ -483,6 +498,20 @@ bool deliver_is_idle(const struct deliver *deliver)
 		!ev_is_active(&deliver->claim);
 }
 
+void deliver_drain(struct deliver *deliver)
+{
+	struct item *item, *next;
+
+	stop_timer(deliver, &deliver->due);
+	stop_timer(deliver, &deliver->sweep);
+	list_each_safe(item, next, &deliver->items, all) {
+		if (item->state != ITEM_WAITING)
+			continue;
+		item->sink->waiting_count--;
+		put_back(item, 0);
+	}
+}
+
 static void stop(struct deliver *deliver)
 {
 	stop_timer(deliver, &deliver->claim);
@@ -502,11 +531,18 @@ static void drop_items(struct deliver *deliver)
 	deliver_sinks_destroy(&deliver->sinks, deliver->worker);
 }
 
+/* The store frees what was claimed, but not what was renewed: so what is being sent is put back as well. */
 void deliver_release(struct deliver *deliver)
 {
+	struct item *item, *next;
+
 	if (deliver->released)
 		return;
 	deliver->released = true;
+	list_each_safe(item, next, &deliver->items, all) {
+		if (item->state == ITEM_SENDING)
+			put_back(item, 0);
+	}
 	while (!list_empty(&deliver->done))
 		flush(deliver);
 	stop(deliver);

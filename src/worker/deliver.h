@@ -18,6 +18,10 @@ void deliver_destroy(struct deliver *deliver);
 
 /* Something may be due: it is claimed soon, if we are to. */
 void deliver_wake(struct deliver *deliver);
+/* The same of what comes from us; when we are not to claim it, the other workers are told. */
+void deliver_pass_on(struct deliver *deliver);
+/* The worker drains: nothing more is claimed, and what is not being sent yet goes back. */
+void deliver_drain(struct deliver *deliver);
 /* Nothing is under way that a drain may wait for. */
 bool deliver_is_idle(const struct deliver *deliver);
 /* Lets go of everything: the store gives what we had claimed to others. */

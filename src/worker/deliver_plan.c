@@ -16,3 +16,17 @@ struct deliver_next deliver_plan(const struct deliver_history *history, double u
 		next.wait_s = left_s;
 	return next;
 }
+
+double deliver_put_off_s(const struct deliver_load *load, double unit)
+{
+	double waiting = (double)load->waiting;
+	double need_s = waiting * load->took_s / load->at_once;
+
+	if (load->rate > 0 && need_s < 60 * waiting / (double)load->rate)
+		need_s = 60 * waiting / (double)load->rate;
+	if (need_s < (load->failing ? 30 : 3))
+		need_s = load->failing ? 30 : 3;
+	if (need_s > 60)
+		need_s = 60;
+	return need_s * (0.5 + unit / 2);
+}

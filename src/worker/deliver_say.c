@@ -62,7 +62,7 @@ static void on_said(void *arg, const struct error *err)
 	if (err != NULL)
 		log_error(saying->says->log, "%s cannot be told: %s", saying->deliveries[0].event, err->text);
 	saying_free(saying);
-	deliver_wake(worker->deliver);
+	deliver_pass_on(worker->deliver);
 	if (done != NULL)
 		done(done_arg);
 	drain_check(worker);

@@ -7,9 +7,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "net/http_client.h"
+#include "worker/deliver_plan.h"
 
 enum { ERRORS_AT_ONCE = 50, WEBHOOKS_AT_ONCE = 16, EMAILS_AT_ONCE = 2, TIMEOUT_MS = 15000, GIVE_UP_MS = 86400 * 1000 };
+enum { SMOOTHED_OVER = 8 };             /* deliveries */
 
 const char deliver_errors[] = "errors", deliver_webhooks[] = "(webhooks of jobs)", deliver_emails[] = "(emails of jobs)";
 
@@ -188,4 +191,22 @@ bool deliver_sink_take_token(struct deliver_sink *sink, double *wait_s)
 	}
 	sink->tokens -= 1;
 	return true;
+}
+
+void deliver_sink_note_time(struct deliver_sink *sink, double took_s)
+{
+	sink->took_s += (took_s - sink->took_s) / SMOOTHED_OVER;
+}
+
+int64_t deliver_sink_put_off_ms(const struct deliver_sink *sink)
+{
+	const struct deliver_load load = {
+		.waiting = sink->waiting_count,
+		.at_once = sink->limit,
+		.took_s = sink->took_s,
+		.rate = sink->conf->rate,
+		.failing = sink->failures > 0,
+	};
+
+	return (int64_t)(1000 * deliver_put_off_s(&load, random_unit()));
 }

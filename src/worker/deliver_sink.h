@@ -24,6 +24,7 @@ struct deliver_sink {
 	size_t waiting_count;
 	double tokens, filled_s;        /* of the rate; monotonic */
 	ev_timer pace;                  /* when the next token is there */
+	double took_s;                  /* a delivery, lately; smoothed */
 	unsigned failures;              /* in a row; only the first is a warning */
 	struct figures_row *figures;
 };
@@ -45,5 +46,9 @@ void deliver_sinks_destroy(struct deliver_sinks *sinks, struct worker *worker);
 struct deliver_sink *deliver_sinks_find(struct deliver_sinks *sinks, const char *name, const char **target);
 /* Takes a token; else says how long until there is one. */
 bool deliver_sink_take_token(struct deliver_sink *sink, double *wait_s);
+/* How long a delivery took. */
+void deliver_sink_note_time(struct deliver_sink *sink, double took_s);
+/* How long one that finds no room stays in the store. */
+int64_t deliver_sink_put_off_ms(const struct deliver_sink *sink);
 
 #endif

@@ -112,6 +112,7 @@ void drain_start(struct worker *worker, int64_t deadline_ms, const char *why)
 			(double)deadline_ms / 1000);
 		worker->state = WORKER_DRAINING;
 		backlog_stop(worker);
+		deliver_drain(worker->deliver);
 		ev_init(&worker->deadline, on_deadline);
 		arm_deadline(worker, (double)deadline_ms / 1000);
 		stop_receiving(worker);

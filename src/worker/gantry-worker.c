@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gantry-worker.c - the program: takes what the master hands it and becomes a worker. */
+#include <openssl/crypto.h>
+
 #include "ipc/role_start.h"
 #include "worker/worker.h"
 
 int main(void)
 {
 	struct heritage heritage;
-	struct conf *conf = role_start("gantry-worker", &heritage);
+	struct conf *conf;
 	struct worker *worker;
 	int status;
 
+	/* A mail may still be on its way in a thread when we exit: what it uses is not to be freed under it. */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL);
+	conf = role_start("gantry-worker", &heritage);
 	if (conf == NULL)
 		return ROLE_START_FAILED;
 	worker = worker_create(&heritage, conf);

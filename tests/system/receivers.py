@@ -74,10 +74,12 @@ class Receiver:
 
 
 class MailServer:
-    """As much of SMTP as a client needs; mails are (sender, recipients, message)."""
+    """As much of SMTP as a client needs; mails are (sender, recipients, message).  No mail has an answer before hold is
+    set, as it is unless somebody clears it."""
 
     def __init__(self):
-        self.mails, self.raw, self.refused = [], [], set()
+        self.mails, self.raw, self.refused, self.hold = [], [], set(), threading.Event()
+        self.hold.set()
         mail_server = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -113,6 +115,7 @@ class MailServer:
                         raw = self.take_data()
                         mail_server.raw.append(raw)
                         mail_server.mails.append((sender, to, email.message_from_bytes(raw, policy=email.policy.default)))
+                        mail_server.hold.wait(300)
                         self.say("250 taken")
                     elif verb == "QUIT":
                         self.say("221 bye")
@@ -129,5 +132,6 @@ class MailServer:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self):
+        self.hold.set()
         self.server.shutdown()
         self.server.server_close()

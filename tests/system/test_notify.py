@@ -258,6 +258,21 @@ def test_mail_slack_redis_sns_and_a_program_are_told(world, mail_server, redis_s
     wait_until("the program is killed", lambda: [d for d in world.outbox() if "killed after its timeout" in (d["error"] or "")], 60)
 
 
+def test_mail_server_that_takes_its_time_keeps_nobody_else_waiting(world, mail_server):
+    world.start(f'type: email, smtp: "{mail_server.url}", from: gantry@example.com, to: [ops@example.com], when: [succeeded], '
+                'timeout: 5m', world.hook(when="[succeeded]"))
+    mail_server.hold.clear()
+    assert world.submit("a", wait=True).returncode == 0
+    wait_until("the mail is there", lambda: mail_server.mails, 60)
+    assert world.submit("b", wait=True).returncode == 0
+    wait_until("both are told by webhook", lambda: {p.json["data"]["id"] for p in world.receiver.posts} == {"a", "b"}, 60)
+    # All that while the mail server had said nothing: the first try of no mail has ended.
+    assert {d["tries"] for d in world.outbox() if d["sink"] == "email"} == {0}
+    mail_server.hold.set()
+    world.wait_told()
+    assert sorted(mail["Subject"] for _, _, mail in mail_server.mails) == ["[gantry] a: succeeded", "[gantry] b: succeeded"]
+
+
 def result_id(published, result):
     """Deliveries of one event to two sinks have ids of their own; SNS has the delivery's twice."""
     assert published["MessageDeduplicationId"] != result["id"]
@@ -292,3 +307,15 @@ def test_deliveries_wait_their_turn_at_a_limited_sink_and_no_job_waits_for_them(
     # Each second brings one: four take three seconds and more, however fast they came.
     assert stamps[-1] - stamps[0] >= 2
     assert world.outbox() == [] or world.wait_told() is None
+
+
+def test_drain_does_not_wait_for_the_turn_of_deliveries_which_the_next_generation_takes(world):
+    world.start(world.hook(rate=1), drain="5m")
+    for name in "abc":
+        assert world.submit(name, wait=True).returncode == 0
+    world.wait_posts(1)
+    old = [worker["pid"] for worker in world.daemon.workers()]
+    world.daemon.ctl("reload")
+    # The next generation's first turn; the old worker had its own, and leaves two that would take it minutes.
+    wait_until("the old worker has left", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in old), 60)
+    assert len({p.id for p in world.wait_posts(2)}) == 2

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a delivery that failed is tried again, and when no more. */
+/* When a delivery that failed, or found no room, is tried again, and when no more. */
 #include "../cmocka_all.h"
 #include "worker/deliver_plan.h"
 
@@ -36,9 +36,37 @@ static void test_plan(void **state)
 	}
 }
 
+static const struct {
+	const char *name;
+	struct deliver_load load;
+	double unit;
+	double want_s;
+} loads[] = {
+	{ "a fast sink has room soon", { 64, 8, 0.01, 0, false }, 0, 1.5 },
+	{ "with jitter", { 64, 8, 0.01, 0, false }, 0.5, 2.25 },
+	{ "a slow one later", { 64, 8, 5, 0, false }, 0, 20 },
+	{ "one that nothing is known of is tried soon", { 64, 2, 0, 0, false }, 0, 1.5 },
+	{ "a rate takes its time", { 64, 8, 0.01, 120, false }, 0, 16 },
+	{ "the slower of both counts", { 64, 8, 5, 120, false }, 0, 20 },
+	{ "up to a minute", { 64, 8, 0.01, 1, false }, 1, 60 },
+	{ "one that fails is left alone", { 64, 8, 0.01, 0, true }, 0, 15 },
+	{ "also one that fails slowly", { 64, 2, 15, 0, true }, 0, 30 },
+};
+
+static void test_put_off(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++) {
+		double got_s = deliver_put_off_s(&loads[i].load, loads[i].unit);
+
+		if (got_s != loads[i].want_s)
+			fail_msg("%s: %f s", loads[i].name, got_s);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_plan) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_plan), cmocka_unit_test(test_put_off) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
