@@ -343,7 +343,7 @@ function drawQueues(open) {
   const rows = [...known.queues.values()].map(queue => {
     const pending = open.filter(job => job.queue === queue.name && (job.state === "queued" || job.state === "waiting"));
     const oldest = pending.reduce((least, job) => !least || job.accepted < least ? job.accepted : least, "");
-    const depth = queue.depth ?? (queue.type === "store" ? pending.length : null), age = queue.oldest_age_ms;
+    const depth = queue.depth ?? (queue.type === "store" ? pending.length : null), age = queue.oldest_age_ms ?? -1;
     const trouble = queue.failures > 0 && queue.degraded > 0;
     return [queue.name, JSON.stringify([queue, depth, oldest]), () => make("tr", {},
       make("td", {}, queue.name, make("span", { className: "kind" }, queue.type), trouble ? make("span", { className: "bad" }, " away") : ""),

@@ -99,7 +99,7 @@ static void on_depth(void *arg, const struct queue_depth *given, const struct er
 		tell(depths);
 }
 
-static void ask_all(struct depths *depths)
+void depths_want(struct depths *depths)
 {
 	const struct conf *conf = depths->api->conf;
 	double now_s = clock_monotonic_s();
@@ -122,7 +122,7 @@ void depths_ask(struct depths *depths, depths_fn *done, void *arg)
 
 	*asker = (struct asker){ .done = done, .arg = arg };
 	list_append(&depths->askers, &asker->link);
-	ask_all(depths);
+	depths_want(depths);
 	if (ev_is_active(&depths->timer) && is_asking(depths))
 		return;
 	/* Nothing to wait for is told from the timer, too: never from inside the call. */

@@ -21,6 +21,8 @@ struct depths *depths_create(struct api *api, struct queue *const *queues);
 /* Who waits is told. */
 void depths_destroy(struct depths *depths);
 
+/* They are asked for, if it is time; nobody waits. */
+void depths_want(struct depths *depths);
 typedef void depths_fn(void *arg);
 /* done runs once, later: what can be had is there. */
 void depths_ask(struct depths *depths, depths_fn *done, void *arg);

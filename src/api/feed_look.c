@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/depths.h"
 #include "api/master_status.h"
 #include "api/routes.h"
 #include "base/clock.h"
@@ -234,7 +235,7 @@ static void put_workers(struct feed_look *look, const json_t *workers)
 
 static void put_queues(struct feed_look *look, const json_t *status)
 {
-	json_t *sums = queue_sums(look->api->conf, status), *queue;
+	json_t *sums = queue_sums(look->api->conf, status, look->api->depths), *queue;
 	size_t i;
 
 	json_array_foreach(sums, i, queue) {
@@ -287,6 +288,7 @@ static void begin(struct feed_look *look)
 	look->awaited += 3;
 	store_locks(api->store, NULL, FEED_LOCKS_MAX, on_locks, look);
 	store_count(api->store, on_counts, look);
+	depths_want(api->depths);
 	master_status_ask(api->master, on_status, look);
 }
 

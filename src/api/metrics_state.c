@@ -76,7 +76,7 @@ static double wanted_workers(const json_t *doc)
 void metrics_add_state(struct metrics_page *page, const struct conf *conf, const json_t *doc)
 {
 	const struct metric_label version[LIMIT_METRIC_LABELS] = { { "version", text_of(doc, "version") } };
-	json_t *sums = queue_sums(conf, doc);
+	json_t *sums = queue_sums(conf, doc, NULL);
 
 	metrics_family(page, "gantry_build_info", "gauge", "1, for the version of gantryd that runs.");
 	metrics_sample(page, "gantry_build_info", version, 1);

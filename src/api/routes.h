@@ -55,8 +55,9 @@ void answer_unlock(struct api *api, struct request *request);
 void answer_workers(struct api *api, struct request *request);
 void answer_healthz(struct api *api, struct request *request);
 void answer_readyz(struct api *api, struct request *request);
-/* Each configured queue with its figures over all workers; a new reference. */
-json_t *queue_sums(const struct conf *conf, const json_t *status);
+/* Each configured queue with its figures over all workers, and its depth as far as depths (may be NULL) knows; a new
+ * reference. */
+json_t *queue_sums(const struct conf *conf, const json_t *status, const struct depths *depths);
 
 /* auth.c */
 /* Who asks and what for, in the words of the configuration. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/depths.h"
 #include "api/master_status.h"
 #include "api/pending.h"
 #include "api/routes.h"
@@ -91,8 +92,13 @@ static void add_number(json_t *sum, const json_t *part, const char *key)
 	json_object_set_new(sum, key, json_integer(number_of(sum, key) + number_of(part, key)));
 }
 
+static json_t *known(int64_t number)
+{
+	return number >= 0 ? json_integer(number) : json_null();
+}
+
 /* One queue over all workers.  A receive that any of them completed says that it answers. */
-static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts)
+static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts, const struct queue_depth *depth)
 {
 	static const char *const sums[] = { "held", "receiving", "received", "settled", "empty_receives", "failures" };
 	static const char *const types[CONF_QUEUE_TYPES] = {
@@ -116,30 +122,56 @@ static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts)
 		if (at_ms >= 0 && (age_ms < 0 || at_ms < age_ms))
 			age_ms = at_ms;
 	}
-	json_object_set_new(sum, "last_receive_age_ms", age_ms >= 0 ? json_integer(age_ms) : json_null());
+	json_object_set_new(sum, "last_receive_age_ms", known(age_ms));
+	json_object_set_new(sum, "depth", known(depth != NULL ? depth->visible : -1));
+	json_object_set_new(sum, "oldest_age_ms", known(depth != NULL ? depth->oldest_age_ms : -1));
 	return sum;
 }
 
-json_t *queue_sums(const struct conf *conf, const json_t *status)
+json_t *queue_sums(const struct conf *conf, const json_t *status, const struct depths *depths)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < conf->queue_count; i++)
-		json_array_append_new(list, queue_sum(&conf->queues[i], json_object_get(status, "queues")));
+		json_array_append_new(list, queue_sum(&conf->queues[i], json_object_get(status, "queues"),
+			depths != NULL ? depths_at(depths, i) : NULL));
 	return list;
+}
+
+struct queues_asked {
+	struct pending *pending;
+	json_t *status;                 /* of the master */
+};
+
+static void on_depths(void *arg)
+{
+	struct queues_asked *asked = arg;
+	struct api *api = asked->pending->api;
+	struct request *request = pending_end(asked->pending);
+
+	if (request != NULL)
+		request_answer_json(request, MHD_HTTP_OK, json_pack("{s:o}", "queues",
+			queue_sums(api->conf, asked->status, api->depths)));
+	json_decref(asked->status);
+	free(asked);
 }
 
 static void on_queues(void *arg, const json_t *doc, const struct error *err)
 {
-	struct api *api = ((struct pending *)arg)->api;
-	struct request *request = pending_end(arg);
+	struct pending *pending = arg;
+	struct queues_asked *asked;
 
-	if (request == NULL)
+	if (err != NULL) {
+		struct request *request = pending_end(pending);
+
+		if (request != NULL)
+			answer_failed(request, err);
 		return;
-	if (err != NULL)
-		answer_failed(request, err);
-	else
-		request_answer_json(request, MHD_HTTP_OK, json_pack("{s:o}", "queues", queue_sums(api->conf, doc)));
+	}
+	asked = xnew(struct queues_asked);
+	asked->pending = pending;
+	asked->status = json_incref((json_t *)doc);
+	depths_ask(pending->api->depths, on_depths, asked);
 }
 
 void answer_queues(struct api *api, struct request *request)
@@ -179,7 +211,7 @@ static void on_ready(void *arg, const json_t *doc, const struct error *err)
 		answer_failed(request, err);
 		return;
 	}
-	sums = queue_sums(api->conf, doc);
+	sums = queue_sums(api->conf, doc, NULL);
 	silent = silent_queue(api->conf, sums);
 	json_decref(sums);
 	if (silent != NULL)
