@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/json_read.h"
+#include "base/json_write.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -13,9 +16,11 @@ enum { LIMIT_JSON_KEY_BYTES = 128 };
 
 static json_t *parse(const char *text, size_t size, size_t flags, struct error *err)
 {
+	json_t *root = json_read(text, size);
 	json_error_t why;
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | flags, &why);
 
+	if (root == NULL)
+		root = json_loadb(text, size, JSON_REJECT_DUPLICATES | flags, &why);
 	if (root == NULL)
 		error_set(err, ERROR_INVALID, "not JSON: %s (line %d, column %d)", why.text, why.line, why.column);
 	return root;
@@ -172,9 +177,11 @@ json_t *json_at_text(const char *text)
 
 char *json_at_dump(const json_t *root)
 {
-	char *text = json_dumps(root, JSON_COMPACT | JSON_ENCODE_ANY);
+	struct buf text;
+	size_t size;
 
-	if (text == NULL)
-		fatal("out of memory for a JSON text");
-	return text;
+	buf_init(&text, SIZE_MAX - 1);
+	json_write(&text, root);
+	size = text.size;
+	return xreallocarray(buf_take(&text), size + 1, 1);
 }
