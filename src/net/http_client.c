@@ -317,8 +317,6 @@ static void set_connection(struct http_call *call, const struct http_request *re
 
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_of(request));
-	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->fresh);
-	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)request->fresh);
 	if (request->direct || request->public_only)
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	if (request->unix_path != NULL)

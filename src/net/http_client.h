@@ -3,7 +3,7 @@
  *
  * Connections are kept and reused for less long than load balancers keep them.  Nothing here
  * retries, signs or knows AWS.  A request on a reused connection may be sent twice by libcurl when
- * the peer had closed it: what must not happen twice carries a token (or asks for `fresh`). */
+ * the peer had closed it: what must not happen twice carries a token. */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
 
@@ -31,7 +31,6 @@ struct http_request {
 	unsigned timeout_ms;            /* of the whole call; 0: 15 s */
 	unsigned connect_timeout_ms;    /* 0: 5 s */
 	size_t reply_limit;             /* bytes of body; more is an error */
-	bool fresh;                     /* on a new connection only */
 	bool direct;                    /* never through a proxy (link-local addresses) */
 	const char *unix_path;          /* of the Unix socket to speak to, whatever host the URL names; NULL: none */
 	bool public_only;               /* refuses peers that peer_address_is_public() denies; implies direct */

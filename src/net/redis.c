@@ -52,6 +52,7 @@ struct redis {
 	enum redis_state state;
 	size_t sentinel;                /* of url.sentinels: who knew the master last */
 	struct redis_sentinel *search;  /* while connecting, until the master is known */
+	struct redis_switches *switches;        /* of the Sentinel that knew, while there is a stream */
 	struct stream *stream;          /* NULL while idle, resting and searching */
 	struct redis_codec *codec;      /* the same */
 	struct list waiting;            /* redis_command::link; for a connection */
@@ -202,6 +203,8 @@ static void disconnect(struct redis *redis)
 {
 	redis_sentinel_cancel(redis->search);
 	redis->search = NULL;
+	redis_switches_destroy(redis->switches);
+	redis->switches = NULL;
 	stream_close(redis->stream);
 	redis->stream = NULL;
 	redis_codec_destroy(redis->codec);
@@ -392,6 +395,12 @@ static bool take_heard(struct redis *redis, const redisReply *reply, bool *gone,
 	return true;
 }
 
+/* A script's error has what it met inside of its own. */
+static bool is_replicas(const struct error *err)
+{
+	return strcmp(err->code, "READONLY") == 0 || strstr(err->text, "-READONLY ") != NULL;
+}
+
 static bool take_reply(struct redis *redis, redisReply *reply, struct error *why)
 {
 	struct redis_command *command = list_first(&redis->sent, struct redis_command, link);
@@ -411,7 +420,7 @@ static bool take_reply(struct redis *redis, redisReply *reply, struct error *why
 	}
 	become_useful(redis);
 	finish(redis, command);
-	if (redis->url.sentinel_count > 0 && strcmp(command->err.code, "READONLY") == 0) {
+	if (redis->url.sentinel_count > 0 && is_replicas(&command->err)) {
 		error_set(why, ERROR_TEMPORARY, "the server is the master no longer");
 		return false;
 	}
@@ -465,15 +474,27 @@ static void open_stream(struct redis *redis, const char *host, unsigned port)
 	redis->stream = stream_open(redis->loop, &target, &events, redis);
 }
 
+static void on_switched(void *arg)
+{
+	struct redis *redis = arg;
+	struct error why;
+
+	error_set(&why, ERROR_TEMPORARY, "the sentinels name another master");
+	log_info(&redis->log, "%s: %s", redis->url.name, why.text);
+	on_broken(redis, &why);
+}
+
 static void on_master(void *arg, const char *host, unsigned port, const struct error *err)
 {
 	struct redis *redis = arg;
 
 	redis->search = NULL;
-	if (err != NULL)
+	if (err != NULL) {
 		on_broken(redis, err);
-	else
-		open_stream(redis, host, port);
+		return;
+	}
+	redis->switches = redis_sentinel_listen(redis->loop, &redis->log, &redis->url, redis->sentinel, on_switched, redis);
+	open_stream(redis, host, port);
 }
 
 static void connect_now(struct redis *redis)

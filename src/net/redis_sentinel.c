@@ -4,6 +4,7 @@
 
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/list.h"
 #include "base/mem.h"
@@ -68,15 +69,17 @@ static void on_answer(void *arg, const struct redisReply *reply, const struct er
 	ev_timer_start(sentinel->loop, &sentinel->turn);
 }
 
+static char *url_of(const struct redis_address *address)
+{
+	return xasprintf(address->is_ipv6 ? "redis://[%s]:%u" : "redis://%s:%u", address->host, address->port);
+}
+
 static void ask_next(struct redis_sentinel *sentinel)
 {
-	const struct redis_address *address;
 	char *url;
 
 	sentinel->at = (*sentinel->first + sentinel->asked++) % sentinel->url->sentinel_count;
-	address = &sentinel->url->sentinels[sentinel->at];
-	url = xasprintf(address->is_ipv6 ? "redis://[%s]:%u" : "redis://%s:%u", address->host, address->port);
-
+	url = url_of(&sentinel->url->sentinels[sentinel->at]);
 	redis_destroy(sentinel->redis);
 	sentinel->redis = redis_create(sentinel->loop, &sentinel->log, url, &sentinel->why);
 	free(url);
@@ -124,4 +127,51 @@ void redis_sentinel_cancel(struct redis_sentinel *sentinel)
 	redis_destroy(sentinel->redis);
 	ev_timer_stop(sentinel->loop, &sentinel->turn);
 	free(sentinel);
+}
+
+/* -- what they say by themselves ------------------------------------------------------------------ */
+
+struct redis_switches {
+	const char *master;             /* lent */
+	struct redis *redis;
+	redis_switched_fn *switched;
+	void *arg;
+};
+
+/* "NAME OLD-ADDRESS OLD-PORT NEW-ADDRESS NEW-PORT"; NULL: it listens from now on. */
+static void on_heard(void *arg, const char *channel, const char *text)
+{
+	struct redis_switches *switches = arg;
+	size_t len = strlen(switches->master);
+
+	(void)channel;
+	if (text != NULL && strncmp(text, switches->master, len) == 0 && text[len] == ' ')
+		switches->switched(switches->arg);
+}
+
+struct redis_switches *redis_sentinel_listen(struct ev_loop *loop, const struct log *log, const struct redis_url *url,
+	size_t at, redis_switched_fn *switched, void *arg)
+{
+	struct redis_switches *switches = xnew(struct redis_switches);
+	char *address = url_of(&url->sentinels[at]);
+	struct error ignored;
+
+	switches->master = url->master;
+	switches->switched = switched;
+	switches->arg = arg;
+	switches->redis = redis_subscribe(loop, log, address, (const char *[]){ "+switch-master" }, 1, on_heard, switches,
+		&ignored);
+	free(address);
+	if (switches->redis != NULL)
+		return switches;
+	free(switches);
+	return NULL;
+}
+
+void redis_switches_destroy(struct redis_switches *switches)
+{
+	if (switches == NULL)
+		return;
+	redis_destroy(switches->redis);
+	free(switches);
 }

@@ -13,6 +13,7 @@
 #include "net/redis_url.h"
 
 struct redis_sentinel;
+struct redis_switches;
 
 /* host is lent; err is NULL then.  Otherwise none of them knew: ERROR_TEMPORARY. */
 typedef void redis_master_fn(void *arg, const char *host, unsigned port, const struct error *err);
@@ -20,6 +21,13 @@ typedef void redis_master_fn(void *arg, const char *host, unsigned port, const s
  * once, never from inside this call, and frees it first. */
 struct redis_sentinel *redis_sentinel_ask(struct ev_loop *loop, const struct log *log, const struct redis_url *url,
 	size_t *first, redis_master_fn *done, void *arg);
+/* Listens to the Sentinel at that place, which says at once when another server has become the master: the old one, if
+ * it lives, is told only seconds later, and takes till then what is lost.  switched comes each time, and may destroy what
+ * this returns; NULL: it cannot be asked. */
+typedef void redis_switched_fn(void *arg);
+struct redis_switches *redis_sentinel_listen(struct ev_loop *loop, const struct log *log, const struct redis_url *url,
+	size_t at, redis_switched_fn *switched, void *arg);
+void redis_switches_destroy(struct redis_switches *switches);
 /* done does not come any more.  NULL is allowed. */
 void redis_sentinel_cancel(struct redis_sentinel *sentinel);
 

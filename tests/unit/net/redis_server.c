@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -22,18 +23,24 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* A port that was free a moment ago. */
+/* A port that was free a moment ago, below those that the kernel gives to connections: nobody comes by it meanwhile but
+ * by the same dice. */
 static unsigned free_port(void)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof(address);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	for (;;) {
+		struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		unsigned dice = 0;
+		bool is_free;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0
-	    || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
-		fatal("no free port");
-	close(fd);
-	return ntohs(address.sin_port);
+		if (fd < 0 || getrandom(&dice, sizeof(dice), 0) != (ssize_t)sizeof(dice))
+			fatal("no free port");
+		address.sin_port = htons((in_port_t)(10000 + dice % 22000));
+		is_free = bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+		close(fd);
+		if (is_free)
+			return ntohs(address.sin_port);
+	}
 }
 
 static void add_extension(X509 *cert, int nid, const char *value)
