@@ -39,10 +39,9 @@ struct aws_request {
 	const char *region;             /* NULL: the region of struct aws */
 	const char *endpoint;           /* NULL: by the order of gantry.yaml(5); "https://host[:port][/path]" */
 	json_t *input;                  /* JSON protocols; lent for the call */
-	const char *form;               /* query protocol (SNS, STS): the body, lent */
+	const char *text;               /* instead of input: the body as it is sent, JSON or the query protocol's (SNS); lent */
 	unsigned timeout_ms;            /* per try; 0: 15 s */
 	bool long_poll;                 /* its round trip says nothing about the clock; failures are paced */
-	bool fresh;                     /* never on a reused connection */
 	unsigned tries;                 /* in total; 0: three */
 };
 

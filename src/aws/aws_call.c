@@ -33,7 +33,7 @@ struct aws_call {
 	char *body;
 	size_t body_bytes;
 	unsigned timeout_ms;
-	bool long_poll, fresh;
+	bool long_poll;
 	unsigned tries, tried;
 	unsigned paid;                  /* tokens for the last retry */
 
@@ -362,7 +362,6 @@ static void start(struct aws_call *call, const struct sigv4_header *headers, siz
 		.body_bytes = call->body_bytes,
 		.timeout_ms = call->timeout_ms,
 		.reply_limit = LIMIT_AWS_REPLY_BYTES,
-		.fresh = call->fresh,
 	};
 
 	for (size_t i = 0; i < count; i++)
@@ -482,12 +481,11 @@ struct aws_call *aws_call(struct aws *aws, const struct aws_request *request, aw
 	call->origin = xstrdup(request->endpoint);
 	call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : CALL_TIMEOUT_MS;
 	call->long_poll = request->long_poll;
-	call->fresh = request->fresh;
 	call->tries = request->tries > 0 ? request->tries : aws->settings.tries;
 	call->done = done;
 	call->arg = arg;
-	if (request->form != NULL)
-		call->body = xstrdup(request->form);
+	if (request->text != NULL)
+		call->body = xstrdup(request->text);
 	else
 		call->body = request->input != NULL ? json_at_dump(request->input) : xstrdup("{}");
 	call->body_bytes = strlen(call->body);

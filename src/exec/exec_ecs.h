@@ -64,6 +64,8 @@ struct ecs_account {
 };
 struct ecs_account *ecs_account_get(const struct exec_env *env);
 void ecs_account_put(struct ecs_account *account);
+/* Brings how fast may be looked up to date with how fast is launched. */
+void ecs_account_allow_describes(struct ecs_account *account);
 /* Whose rates these are is known by the first ARN that we see; NULL and names are allowed. */
 void ecs_account_note_arn(struct ecs_account *account, const char *arn);
 /* A call of this account; input is taken. */

@@ -13,8 +13,10 @@
 
 /* Fargate launches 20 tasks a second for every account; raised quotas are found out.  DescribeTasks takes 20
  * calls a second from all who use the account: the looks of all workers stay below, and those of one that
- * must do without the others far below. */
-static const double run_per_s = 20, run_burst = 20, run_max_per_s = 2000, run_alone_max_per_s = 500;
+ * must do without the others far below.  Only where ECS takes launches much faster than from everybody, the
+ * looks at what is launched may be faster, too. */
+static const double run_per_s = 20, run_burst = 20, run_max_per_s = 20000, run_alone_max_per_s = 500;
+static const double launches_per_describe = 20;
 static const double describe_per_s = 10, describe_burst = 20, describe_max_per_s = 16, describe_alone_per_s = 7;
 
 static struct list accounts = { &accounts, &accounts };
@@ -51,6 +53,13 @@ static void name_bucket(void *arg, const char *action, char bucket[LIMIT_RATE_BU
 
 	snprintf(bucket, LIMIT_RATE_BUCKET_BYTES, "ecs/%s/%s/%s", aws_region(account->aws),
 		account->id[0] != '\0' ? account->id : "unknown", action);
+}
+
+void ecs_account_allow_describes(struct ecs_account *account)
+{
+	double fast_per_s = rate_share_use_per_s(&account->run_rate) / launches_per_describe;
+
+	rate_share_allow(&account->describe_rate, fast_per_s > describe_max_per_s ? fast_per_s : describe_max_per_s);
 }
 
 void ecs_account_note_arn(struct ecs_account *account, const char *arn)

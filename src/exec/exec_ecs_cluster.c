@@ -281,6 +281,7 @@ static void cluster_run(struct ecs_cluster *cluster)
 	double now_s = clock_monotonic_s();
 	struct ecs_watch *watches[ECS_DESCRIBE_MAX];
 
+	ecs_account_allow_describes(cluster->account);
 	while (cluster->calls < LIMIT_ECS_DESCRIBES && cluster->not_before_s <= now_s + at_once_s) {
 		const struct schedule_entry *first = schedule_first(&cluster->schedule);
 

@@ -2,7 +2,7 @@
 /* exec_ecs_launch.c - RunTask, until it is answered.
  *
  * Every try names the same token and parameters, so that a try too many finds the task of an earlier
- * one.  Each goes on a connection of its own: on a reused one libcurl may send it twice by itself.
+ * one; also the one that libcurl makes by itself when ECS has closed the connection it wanted to reuse.
  *
  * A token is known to ECS for an hour.  The caller begins while there is time enough, and whoever has waited
  * too long for the rate since then is given back to it unsent.
@@ -14,7 +14,6 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "base/json_at.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "exec/exec_ecs.h"
@@ -28,7 +27,7 @@ struct ecs_launch {
 	struct list mine;               /* exec_ecs.launches */
 	struct list link;               /* ecs_account.launches, while it waits for the rate */
 	struct ecs_account *account;
-	json_t *input;                  /* NULL: the request can't be read */
+	char *input;                    /* JSON; NULL: the request is none */
 	struct aws_call *call;
 	ev_timer timer;                 /* until the next try */
 	int64_t begun_boot_ms, begun_wall_ms;
@@ -70,7 +69,7 @@ static void launch_free(struct ecs_launch *launch)
 	ev_timer_stop(launch->account->loop, &launch->timer);
 	list_remove(&launch->mine);
 	queue_leave(launch);
-	json_decref(launch->input);
+	free(launch->input);
 	free(launch);
 }
 
@@ -154,7 +153,7 @@ static void on_reply(void *arg, const struct aws_reply *reply, const struct erro
 static void launch_send(struct ecs_launch *launch)
 {
 	struct aws_request request = {
-		.service = AWS_ECS, .action = "RunTask", .input = launch->input, .fresh = true, .tries = 1,
+		.service = AWS_ECS, .action = "RunTask", .text = launch->input, .tries = 1,
 	};
 
 	launch->tries++;
@@ -220,6 +219,16 @@ static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
 	}
 }
 
+/* What ecs_request_build() made is a JSON object with members; it is read by nobody here. */
+static char *with_token(const char *request, const char *token)
+{
+	static const char begin[] = "{\"";
+
+	if (strncmp(request, begin, strlen(begin)) != 0)
+		return NULL;
+	return xasprintf("{\"clientToken\":\"%s\",%s", token, request + 1);
+}
+
 struct exec_launch *ecs_launch(struct exec *exec, const char *request, const char *token,
 	exec_launched_fn *done, void *arg)
 {
@@ -235,10 +244,8 @@ struct exec_launch *ecs_launch(struct exec *exec, const char *request, const cha
 	list_init(&launch->link);
 	list_append(&ecs->launches, &launch->mine);
 	ev_timer_init(&launch->timer, on_time, 0., 0.);
-	launch->input = json_at_parse(request, strlen(request), NULL);
-	if (launch->input == NULL || json_object_set_new(launch->input, "clientToken", json_string(token)) < 0) {
-		json_decref(launch->input);
-		launch->input = NULL;
+	launch->input = with_token(request, token);
+	if (launch->input == NULL) {
 		again_in(launch, 0);
 		return &launch->face;
 	}

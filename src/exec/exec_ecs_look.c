@@ -2,9 +2,10 @@
 /* exec_ecs_look.c - finds out whether a launch has happened, by its startedBy.
  *
  * Running tasks are listed by startedBy, which must be the only filter and never finds stopped ones.
- * Those are listed by family, a page at a time.  What a listing brings is described, and only a task
- * that says the same startedBy counts.  ECS shows a stopped task for an hour: whoever looks later
- * learns nothing from not finding it. */
+ * Those are listed by family, a page at a time and up to LIMIT_LOOK_PAGES: a family of which more tasks
+ * end in an hour cannot be looked through.  What a listing brings is described, and only a task that says
+ * the same startedBy counts.  ECS shows a stopped task for an hour: whoever looks later learns nothing from
+ * not finding it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,8 @@ static void next_page(struct ecs_look *look)
 	else if (++look->pages >= LIMIT_LOOK_PAGES) {
 		error_set(&err, ERROR_LOST, "more than %d stopped tasks of %s: too many to look through",
 			LIMIT_LOOK_PAGES * ECS_LIST_MAX, look->family);
+		log_warn(&look->exec->face.log, "%s; whether the launch %s has happened stays unknown, and its job fails as uncertain",
+			err.text, ecs_request_started_by(look->request));
 		look_end(look, NULL, &err);
 	} else
 		list_stopped(look);

@@ -81,6 +81,16 @@ static void note_use(struct rate_share *share, double now_s)
 	share->used_at_s = now_s;
 }
 
+double rate_share_use_per_s(const struct rate_share *share)
+{
+	return use_now(share, clock_monotonic_s());
+}
+
+void rate_share_allow(struct rate_share *share, double max_per_s)
+{
+	share->plan.max_per_s = fmax(max_per_s, share->plan.initial_per_s);
+}
+
 static unsigned forecast(const struct rate_share *share, double now_s)
 {
 	double use_per_s = use_now(share, now_s);

@@ -64,6 +64,10 @@ void rate_share_finish(struct rate_share *share);
 bool rate_share_take(struct rate_share *share, unsigned waiting);
 /* How long until another try is worth it, should more() not come before. */
 double rate_share_wait_s(struct rate_share *share);
+/* Tokens used a second, of late. */
+double rate_share_use_per_s(const struct rate_share *share);
+/* From now on the rate may rise so far; at least to where it began. */
+void rate_share_allow(struct rate_share *share, double max_per_s);
 /* The peer took a call; the peer refused one for its rate. */
 void rate_share_accepted(struct rate_share *share);
 void rate_share_throttled(struct rate_share *share);

@@ -172,6 +172,14 @@ static struct reply *find(struct list *list, const char *action)
 	return NULL;
 }
 
+/* Read again where it was given as text; NULL for the query protocol. */
+static json_t *input_of(const struct aws_request *request)
+{
+	if (request->text != NULL)
+		return json_loads(request->text, JSON_REJECT_DUPLICATES, NULL);
+	return json_deep_copy(request->input);
+}
+
 struct aws_call *aws_call(struct aws *aws, const struct aws_request *request, aws_reply_fn *done, void *arg)
 {
 	struct aws_call *call = xnew(struct aws_call);
@@ -181,9 +189,9 @@ struct aws_call *aws_call(struct aws *aws, const struct aws_request *request, aw
 	fake.activity++;
 	call->action = xstrdup(request->action);
 	call->face = (struct fake_call){
-		.input = json_deep_copy(request->input), .region = xstrdup(request->region),
+		.input = input_of(request), .region = xstrdup(request->region),
 		.endpoint = xstrdup(request->endpoint), .timeout_ms = request->timeout_ms, .tries = request->tries,
-		.long_poll = request->long_poll, .fresh = request->fresh,
+		.long_poll = request->long_poll,
 	};
 	call->done = done;
 	call->arg = arg;

@@ -29,7 +29,7 @@ struct fake_call {
 	json_t *input;
 	char *region, *endpoint;
 	unsigned timeout_ms, tries;
-	bool long_poll, fresh, cancelled, answered;
+	bool long_poll, cancelled, answered;
 };
 /* The nth call of an action, from 0; fails the test when there is none. */
 const struct fake_call *fake_aws_nth(const char *action, size_t n);

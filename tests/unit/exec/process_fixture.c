@@ -16,7 +16,7 @@
 #include "base/descriptor.h"
 #include "base/mem.h"
 
-enum { PATIENCE_S = 30 };
+enum { PATIENCE_S = 120 };
 
 /* Of a deployer that takes what a message brings, so that requests come from anywhere. */
 static struct exec *create(struct fixture *fixture)

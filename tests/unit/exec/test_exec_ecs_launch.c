@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json_at.h"
@@ -25,7 +27,6 @@ static void a_launch_says_what_was_frozen_and_its_token(void **state)
 	assert_string_equal(fixture.handle, "arn:t1");
 	assert_int_equal(fixture.error.kind, ERROR_NONE);
 	call = fake_aws_nth(run, 0);
-	assert_true(call->fresh);
 	assert_string_equal(json_at_string(call->input, "clientToken"), "token-1");
 	assert_string_equal(json_at_string(call->input, "startedBy"), "gantry/abc");
 	fixture_end(&fixture);
@@ -389,6 +390,46 @@ static void a_look_goes_through_all_pages(void **state)
 	fixture_end(&fixture);
 }
 
+static json_t *one_more_page(const json_t *input, void *arg)
+{
+	const char *desired = json_at_string(input, "desiredStatus");
+
+	(void)arg;
+	if (desired == NULL)
+		return json_pack("{s:[]}", "taskArns");
+	return json_pack("{s:[s],s:s}", "taskArns", "arn:a", "nextToken", "more");
+}
+
+static json_t *none_of_ours(const json_t *input, void *arg)
+{
+	(void)input, (void)arg;
+	return json_pack("{s:[{s:s,s:s}]}", "tasks", "taskArn", "arn:a", "startedBy", "somebody");
+}
+
+static void a_look_that_never_ends_says_so_and_logs_it(void **state)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	struct fixture fixture;
+	char said[4096] = "";
+
+	(void)state;
+	fixture_begin(&fixture);
+	log_open_fd(fd, LOG_FORMAT_LOGFMT, LOG_LEVEL_WARN);
+	fake_aws_otherwise("ListTasks", one_more_page, NULL);
+	fake_aws_otherwise("DescribeTasks", none_of_ours, NULL);
+	exec_look(fixture.exec, request, "t", minutes_ago(5), fixture_launched, &fixture);
+	fixture_pass(&fixture, 3);
+	log_open_fd(STDERR_FILENO, LOG_FORMAT_LOGFMT, LOG_LEVEL_ERROR);
+	assert_int_equal(fixture.launched, 1);
+	assert_int_equal(fixture.error.kind, ERROR_LOST);
+	assert_non_null(strstr(fixture.error.text, "too many to look through"));
+	assert_int_equal(fake_aws_count("ListTasks"), 101);
+	assert_true(pread(fd, said, sizeof(said) - 1, 0) > 0);
+	assert_non_null(strstr(said, "more than 10000 stopped tasks of deploy"));
+	close(fd);
+	fixture_end(&fixture);
+}
+
 static void a_look_that_fails_says_so(void **state)
 {
 	struct fixture fixture;
@@ -423,6 +464,7 @@ int main(void)
 		cmocka_unit_test(a_look_finds_what_runs_and_what_has_stopped),
 		cmocka_unit_test(a_look_waits_until_the_last_launch_could_be_seen),
 		cmocka_unit_test(a_look_goes_through_all_pages),
+		cmocka_unit_test(a_look_that_never_ends_says_so_and_logs_it),
 		cmocka_unit_test(a_look_that_fails_says_so),
 	};
 
