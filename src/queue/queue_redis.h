@@ -39,7 +39,7 @@ enum {
 	REDIS_SILENT_MS = 15000,                /* by the server's clock; then others take over */
 };
 
-/* What every script gets as KEYS. */
+/* What every script gets as KEYS.  Of a stream TAKING is what those who wait are woken by. */
 enum redis_key {
 	REDIS_KEY_LIST, REDIS_KEY_TAKING, REDIS_KEY_HELD, REDIS_KEY_WORKERS, REDIS_KEY_SEQUENCE, REDIS_KEY_DEAD, REDIS_KEYS
 };
@@ -67,7 +67,7 @@ struct redis_message {
 	struct list link;               /* waiting, a call's, or finished, once it is being settled */
 	char *id, *body;
 	bool settling;
-	bool unsure;                    /* a settle was sent and its answer lost: it may be gone by that */
+	bool unsure;                    /* a settle was sent and its answer lost, or it failed halfway: it may be gone by that */
 	enum queue_verdict verdict;
 	struct error error;
 	queue_done_fn *done;

@@ -46,13 +46,19 @@ static void tell_finished(struct redis_settler *settler)
 	redis_taker_poke(&queue->taker);
 }
 
+/* No answer, or an error of the script: what it had done before stays done. */
+static bool may_have_begun(const struct error *err)
+{
+	return err->kind == ERROR_AMBIGUOUS || err->kind == ERROR_INVALID;
+}
+
 /* In their old order, in front of those that came meanwhile. */
 static void again(struct redis_settler *settler, const struct error *err)
 {
 	struct redis_message *message;
 
 	list_each(message, &settler->sent, link)
-		message->unsure |= err->kind == ERROR_AMBIGUOUS;
+		message->unsure |= may_have_begun(err);
 	list_splice(&settler->sent, &settler->waiting);
 	list_splice(&settler->waiting, &settler->sent);
 	redis_arm(queue_of(settler), &settler->turn, redis_trouble_note(queue_of(settler), &settler->trouble, err));

@@ -7,7 +7,10 @@
  * The group's own measure of a dead consumer, how long an entry was not touched, would take a long deployment away
  * from whoever waits for it, or cost a call for each.  As with lists, processes say that they live, and what
  * a silent one holds is claimed, in the order of the ids.  What the waiting connection was given (consumer
- * OWNER:ear) has not been seen by anybody and is the first to be taken. */
+ * OWNER:ear) has not been seen by anybody and is the first to be taken.
+ *
+ * Nobody who waits for new entries hears of those that are given back.  So all wait on a second stream, too,
+ * which is ours alone: an entry of it says nothing but that there is something to take. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,15 +20,23 @@
 /* ARGV[1] is "GROUP keep FIELD" or "GROUP delete FIELD".  A group that is not there yet begins with the stream's first
  * entry; so does one whose server has lost its memory. */
 #define GROUP \
-	"local stream, workers, dead = KEYS[1], KEYS[4], KEYS[6]\n" \
+	"local stream, wake, workers, dead = KEYS[1], KEYS[2], KEYS[4], KEYS[6]\n" \
 	"local group, after, field = string.match(ARGV[1], '^(%S+) (%S+) (.*)$')\n" \
 	"local returned = 'gantry:returned'\n" \
 	"local function pending(consumer, count)\n" \
 	"  return redis.call('XPENDING', stream, group, '-', '+', count, consumer)\n" \
 	"end\n" \
 	"local function be_there()\n" \
-	"  local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')\n" \
-	"  if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end\n" \
+	"  for _, key in ipairs({ stream, wake }) do\n" \
+	"    local made = redis.pcall('XGROUP', 'CREATE', key, group, '0', 'MKSTREAM')\n" \
+	"    if made.err and not string.find(made.err, 'BUSYGROUP', 1, true) then return made end\n" \
+	"  end\n" \
+	"end\n"
+
+/* One who waits, or will, is enough: who cannot take all of it wakes the next. */
+#define ROUSE \
+	"local function rouse()\n" \
+	"  if #pending(returned, 1) > 0 then redis.call('XADD', wake, 'MAXLEN', '1', '*', 'some', 'returned') end\n" \
 	"end\n"
 
 #define FIELDS \
@@ -57,7 +68,7 @@
 
 /* As the one of lists, but that what is taken over is counted as delivered again by XCLAIM; what was only heard
  * of or given back has been delivered once before it comes here. */
-static const char take_script[] = GROUP FIELDS ENDING
+static const char take_script[] = GROUP ROUSE FIELDS ENDING
 	"local failure = be_there()\n"
 	"if failure then return failure end\n"
 	"local owner, room = ARGV[2], tonumber(ARGV[4])\n"
@@ -119,9 +130,14 @@ static const char take_script[] = GROUP FIELDS ENDING
 	"  if #pending(whose, 1) == 0 and #pending(whose .. ':ear', 1) == 0 then\n"
 	"    redis.call('XGROUP', 'DELCONSUMER', stream, group, whose)\n"
 	"    redis.call('XGROUP', 'DELCONSUMER', stream, group, whose .. ':ear')\n"
+	"    redis.call('XGROUP', 'DELCONSUMER', wake, group, whose .. ':ear')\n"
 	"    redis.call('HDEL', workers, whose)\n"
 	"  end\n"
 	"end\n"
+	"for _, one in ipairs(redis.call('XPENDING', wake, group, '-', '+', '100', owner .. ':ear')) do\n"
+	"  redis.call('XACK', wake, group, one[1])\n"
+	"end\n"
+	"if room <= 0 or left <= 0 then rouse() end\n"
 	/* One at a time, as what has been read is ours, however long it is. */
 	"while room > 0 and left > 0 do\n"
 	"  local read = redis.call('XREADGROUP', 'GROUP', group, owner, 'COUNT', '1', 'STREAMS', stream, '>')\n"
@@ -133,16 +149,17 @@ static const char take_script[] = GROUP FIELDS ENDING
 	"return out\n";
 
 /* ARGV[2]: owner. */
-static const char untake_script[] = GROUP
+static const char untake_script[] = GROUP ROUSE
 	"local count = 0\n"
 	"for _, one in ipairs(pending(ARGV[2] .. ':ear', 100)) do\n"
 	"  redis.call('XCLAIM', stream, group, returned, '0', one[1], 'JUSTID')\n"
 	"  count = count + 1\n"
 	"end\n"
+	"rouse()\n"
 	"return count\n";
 
-static const char settle_script[] = GROUP FIELDS ENDING
-	"local out = {}\n"
+static const char settle_script[] = GROUP ROUSE FIELDS ENDING
+	"local out, back = {}, false\n"
 	"for i = 2, #ARGV, 2 do\n"
 	"  local verdict, id = ARGV[i], ARGV[i + 1]\n"
 	"  local there = redis.pcall('XPENDING', stream, group, id, id, 1)\n"
@@ -150,12 +167,14 @@ static const char settle_script[] = GROUP FIELDS ENDING
 	"  out[#out + 1] = held and 1 or 0\n"
 	"  if held and verdict == 'return' then\n"
 	"    redis.call('XCLAIM', stream, group, returned, '0', id, 'JUSTID')\n"
+	"    back = true\n"
 	"  elseif held and verdict == 'dead' then\n"
 	"    bury(id)\n"
 	"  elseif held then\n"
 	"    forget(id)\n"
 	"  end\n"
 	"end\n"
+	"if back then rouse() end\n"
 	"return out\n";
 
 #define POSITION \
@@ -232,7 +251,7 @@ static void listen_for_next(struct queue_redis *queue, redis_done_fn *done, void
 {
 	char *ear = xasprintf("%s:ear", queue->taker.owner), wait[16];
 	const char *argv[] = { "XREADGROUP", "GROUP", queue->face.conf->group, ear, "COUNT", "1", "BLOCK", wait, "STREAMS",
-		queue->keys[REDIS_KEY_LIST], ">" };
+		queue->keys[REDIS_KEY_LIST], queue->keys[REDIS_KEY_TAKING], ">", ">" };
 
 	snprintf(wait, sizeof(wait), "%d", REDIS_BLOCK_S * 1000);
 	redis_command(queue->ear, sizeof(argv) / sizeof(*argv), argv, NULL, done, arg);
@@ -245,7 +264,9 @@ static char *key_of(const struct conf_queue *conf, enum redis_key key)
 	switch (key) {
 	case REDIS_KEY_LIST: return xstrdup(conf->list);
 	case REDIS_KEY_DEAD: return xasprintf("%s:dead", conf->list);
-	default: return xasprintf("%s:gantry:%s:%s", conf->list, conf->group, key == REDIS_KEY_WORKERS ? "workers" : "unused");
+	case REDIS_KEY_WORKERS: return xasprintf("%s:gantry:%s:workers", conf->list, conf->group);
+	case REDIS_KEY_TAKING: return xasprintf("%s:gantry:%s:wake", conf->list, conf->group);
+	default: return xasprintf("%s:gantry:%s:unused", conf->list, conf->group);
 	}
 }
 

@@ -89,7 +89,7 @@ struct sqs_message {
 	enum queue_verdict verdict;     /* while SQS_SETTLING, as the next two */
 	queue_done_fn *done;
 	void *done_arg;
-	struct error error;             /* to be told */
+	struct error *error;            /* to be told; owned; NULL: none */
 };
 
 struct sqs_group {

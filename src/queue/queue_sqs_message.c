@@ -94,6 +94,7 @@ static void dispose(struct sqs_message *message)
 	free(message->receipt);
 	free(message->group);
 	free(message->body);
+	free(message->error);
 	free(message);
 }
 
@@ -109,11 +110,21 @@ void sqs_message_hidden_for(struct sqs_message *message, double from_s, double h
 	message->face.hidden_until_ms = clock_steady_ms() + (int64_t)((from_s + hidden_s - clock_monotonic_s()) * 1000);
 }
 
+static void set_error(struct sqs_message *message, const struct error *err)
+{
+	free(message->error);
+	message->error = NULL;
+	if (err == NULL)
+		return;
+	message->error = xnew(struct error);
+	*message->error = *err;
+}
+
 void sqs_message_finish(struct sqs_message *message, const struct error *err)
 {
 	struct queue_sqs *queue = owner_of(message);
 
-	message->error = err != NULL ? *err : (struct error){ 0 };
+	set_error(message, err);
 	list_remove(&message->link);
 	list_append(&queue->finished, &message->link);
 }
@@ -123,8 +134,8 @@ void sqs_message_lose(struct sqs_message *message, const struct error *why)
 	struct queue_sqs *queue = owner_of(message);
 
 	message->phase = SQS_GONE;
-	error_set(&message->error, ERROR_LOST, "%s", why->text);
-	error_set_code(&message->error, why->code);
+	set_error(message, why);
+	message->error->kind = ERROR_LOST;
 	queue->face.figures.lost++;
 	list_remove(&message->link);
 	list_append(&queue->lost, &message->link);
@@ -165,7 +176,7 @@ static bool tell_lost(struct queue_sqs *queue)
 	if (message == NULL)
 		return false;
 	list_remove(&message->link);
-	why = message->error;
+	why = *message->error;
 	if (queue->face.events.lost != NULL)
 		queue->face.events.lost(queue->face.events.arg, &message->face, &why);
 	return true;
@@ -180,7 +191,7 @@ static bool tell_finished(struct queue_sqs *queue)
 	queue->face.figures.settled++;
 	detach(message);
 	if (message->done != NULL)
-		message->done(message->done_arg, message->error.kind != ERROR_NONE ? &message->error : NULL);
+		message->done(message->done_arg, message->error);
 	dispose(message);
 	return true;
 }

@@ -8,7 +8,7 @@
 #include "../net/redis_server.h"
 #include "queue/queue_redis.h"
 
-enum { LATE_S = 40, HELD_MAX = 400 };
+enum { LATE_S = 120, HELD_MAX = 400 };
 
 struct holder {
 	struct ev_loop *loop;

@@ -335,6 +335,31 @@ static void what_an_unheard_answer_brought_is_found_again(void **state)
 	end(&holder);
 }
 
+/* The list of dead letters is none, so the script gets as far as the second. */
+static void what_a_failed_script_had_settled_is_not_called_lost(void **state)
+{
+	struct queue_figures figures;
+	struct holder holder;
+
+	(void)state;
+	number(SAY("LPUSH", "halfway", "first"));
+	number(SAY("LPUSH", "halfway", "second"));
+	begin(&holder, "halfway", CONF_POP_RIGHT);
+	take_up_to(&holder, 2);
+	RUN_UNTIL(holder.count == 2);
+	queue_set_room(holder.queue, 0);
+	number(SAY("SET", "halfway:dead", "no list"));
+	queue_settle(holder.held[0], QUEUE_DONE, on_done, &holder);
+	queue_settle(holder.held[1], QUEUE_DEAD, on_done, &holder);
+	RUN_UNTIL((queue_figures(holder.queue, &figures), figures.degraded));
+	assert_int_equal(holder.done, 0);
+	number(SAY("DEL", "halfway:dead"));
+	RUN_UNTIL(holder.done == 2);
+	assert_int_equal(holder.error.kind, ERROR_NONE);
+	assert_says(SAY("LRANGE", "halfway:dead", "0", "-1"), "second ");
+	end(&holder);
+}
+
 static void a_refusal_renames_and_goes_on_when_it_is_over(void **state)
 {
 	struct holder holder;
@@ -380,6 +405,7 @@ int main(void)
 		cmocka_unit_test(a_stop_leaves_nothing_half_taken),
 		cmocka_unit_test(a_server_that_went_away_and_came_back_is_used_again),
 		cmocka_unit_test(what_an_unheard_answer_brought_is_found_again),
+		cmocka_unit_test(what_a_failed_script_had_settled_is_not_called_lost),
 		cmocka_unit_test(a_refusal_renames_and_goes_on_when_it_is_over),
 	};
 

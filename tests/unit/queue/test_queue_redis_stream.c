@@ -122,6 +122,41 @@ static void what_is_returned_comes_before_the_rest_under_its_ids(void **state)
 	end(&second);
 }
 
+static struct queue_redis *inside(const struct holder *holder)
+{
+	return container_of(holder->queue, struct queue_redis, face);
+}
+
+/* Who waits for new entries hears of old ones, too; no beat, which would find them, comes. */
+static void what_is_returned_wakes_who_waits(void **state)
+{
+	struct holder first, waiting[2];
+
+	(void)state;
+	begin_stream(&first, "woken", false);
+	add_all("woken", "123");
+	take_up_to(&first, 3);
+	ev_timer_stop(loop, &inside(&first)->taker.beat);
+	RUN_UNTIL(first.count == 3);
+	for (size_t i = 0; i < 2; i++) {
+		begin_stream(&waiting[i], "woken", false);
+		take_up_to(&waiting[i], 1 + (unsigned)i);
+		ev_timer_stop(loop, &inside(&waiting[i])->taker.beat);
+		RUN_UNTIL(inside(&waiting[i])->taker.listening);
+	}
+	queue_return(first.held, 3);
+	/* Nobody could take all. */
+	RUN_UNTIL(waiting[0].count == 1 && waiting[1].count == 2);
+	assert_int_equal(waiting[0].held[0]->deliveries, 2);
+	for (size_t i = 0; i < 2; i++) {
+		settle_all(&waiting[i], QUEUE_DONE);
+		end(&waiting[i]);
+	}
+	end(&first);
+	assert_int_equal(pending("woken"), 0);
+	assert_in_range(length("woken:gantry:g:wake"), 0, 1);
+}
+
 static void what_a_dead_holder_held_is_taken_over_in_order_under_its_ids(void **state)
 {
 	struct holder dead, heir;
@@ -397,6 +432,7 @@ int main(void)
 		cmocka_unit_test(entries_come_in_order_under_their_ids),
 		cmocka_unit_test(no_more_are_taken_than_there_is_room_for),
 		cmocka_unit_test(what_is_returned_comes_before_the_rest_under_its_ids),
+		cmocka_unit_test(what_is_returned_wakes_who_waits),
 		cmocka_unit_test(what_a_dead_holder_held_is_taken_over_in_order_under_its_ids),
 		cmocka_unit_test(the_living_keep_what_they_hold),
 		cmocka_unit_test(what_was_only_heard_of_is_delivered_for_the_first_time),
