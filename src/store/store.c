@@ -18,6 +18,7 @@ static const struct adapter {
 	{ "memory:", store_memory_open, false },
 	{ "redis:", store_redis_open, true },
 	{ "rediss:", store_redis_open, true },
+	{ "redis+sentinel:", store_redis_open, true },
 	{ "unix:", store_redis_open, true },
 	{ "postgresql:", store_postgresql_open, true },
 	{ "postgres:", store_postgresql_open, true },
@@ -53,6 +54,7 @@ void store_init(struct store *store, const struct store_ops *ops, const struct s
 	store->ops = ops;
 	store->loop = options->loop;
 	store->owner = xstrdup(options->owner);
+	store->place = xstrdup(options->place != NULL ? options->place : "");
 	store->lease_ms = options->lease_ms;
 	store->read_only = options->read_only;
 	log_init(&store->log, options->log, "%s", name);
@@ -61,6 +63,7 @@ void store_init(struct store *store, const struct store_ops *ops, const struct s
 void store_finish_base(struct store *store)
 {
 	free(store->owner);
+	free(store->place);
 }
 
 void store_committed(struct store *store, const struct store_call *call)

@@ -38,6 +38,8 @@ struct store_options {
 	const struct log *log;
 	const char *owner;              /* this worker's id, unique over all hosts and time; NULL when read-only */
 	unsigned lease_ms;              /* how long an owner that stopped renewing keeps its jobs */
+	const char *place;              /* of our host, the same for all its owners: attempts that are bound to it can be
+					 * followed only there; NULL or "": none is bound to us */
 	bool migrate;                   /* may create the store and bring its schema up to date */
 	bool check;                     /* with migrate: checks integrity also when nothing is to be migrated */
 	bool read_only;
@@ -68,7 +70,11 @@ typedef void store_count_fn(void *arg, size_t count, const struct error *err);
 void store_disown(struct store *store, const char *owner, store_count_fn *done, void *arg);
 
 /* Takes up to max unfinished or unsettled jobs that nobody owns, oldest first, those of owners
- * whose lease has ended included.  The jobs are the callee's: it keeps or destroys each. */
+ * whose lease has ended included.  The jobs are the callee's: it keeps or destroys each.
+ *
+ * In a store of several hosts an attempt that is bound to a place (job->attempt.bound, when it was intended) is for the
+ * owners of that place, however long they are away: only they can tell what became of it.  Others get the job
+ * when nobody of the place has been there for a lease and, besides, its end was asked for or its timeout is over. */
 typedef void store_jobs_fn(void *arg, struct job **jobs, size_t count, const struct error *err);
 void store_adopt(struct store *store, size_t max, store_jobs_fn *done, void *arg);
 
@@ -165,9 +171,10 @@ struct store_answer {
 typedef void store_answer_fn(void *arg, const struct store_answer *answer, const struct error *err);
 
 /* Asks for the end of a job.  by says who asks, for its record ("gantryctl of uid 0").  Nothing launched: it
- * is JOB_CANCELLED at once (DONE), and its owner, if any, hears of it by its sweep and settles the
- * message.  Launching or running: JOB_CANCELLING (BEGUN) until its owner has really stopped it.
- * Finished, cancelled too: REFUSED.  The first who asked stays in the record. */
+ * is JOB_CANCELLED at once (DONE), and its owner hears of it by its sweep, tells of it and settles the
+ * message; nobody's is adopted for that, one without a message too.  Launching or running: JOB_CANCELLING
+ * (BEGUN) until its owner has really stopped it.  Finished, cancelled too: REFUSED.  The first who asked
+ * stays in the record. */
 void store_cancel(struct store *store, const char *id, const char *by, store_answer_fn *done, void *arg);
 /* A new attempt of a job that is final and settled (else REFUSED): it is accepted anew, at the end of the
  * order, under its id, without a delay, and nobody's (adopt).  Attempt numbers go on; its own failures and
@@ -212,30 +219,34 @@ void store_take_rate(struct store *store, const struct store_rate_ask *ask, stor
 /* -- outbox: what is still to be told, and to whom ------------------------------------------------ */
 
 /* One text for one sink.  Given to store_finish() and the other moves by store_say(): what is said before
- * a move, in the same turn of the loop, is in the move's transaction.  When the move is refused (ERROR_LOST,
- * ERROR_INVALID) it stays said; the job's next owner, who comes to the same end, says it under the same
- * dedup_key and so not twice. */
+ * a move, in the same turn of the loop, is in the move's transaction. */
 struct store_delivery {
 	int64_t id;                     /* given by the store */
 	const char *sink;               /* its name in the configuration, or a URL from the message */
 	const char *event;              /* "accepted", "started", "succeeded", ..., "error" */
 	const char *job_id;             /* may be NULL */
 	const char *payload;            /* JSON text, <= LIMIT_DELIVERY_BYTES */
-	int64_t created_ms, next_try_ms;        /* steady clock; in store_say(): 0: now, next_try_ms -1: only recorded */
+	/* Steady clock; in store_say(): 0: now, next_try_ms -1: only recorded.  Of a dead one: when it was given up. */
+	int64_t created_ms, next_try_ms;
 	unsigned tries;
 	const char *error;              /* of the last try; NULL: none failed */
 	bool dead;                      /* given up; "outbox replay" brings it back */
+	bool kept;                      /* in store_note_deliveries(): nothing came of it yet, the claim goes on */
 };
 enum { LIMIT_DELIVERY_BYTES = 256 << 10 };
 /* With its texts, the caller's to finish. */
 struct store_delivery store_delivery_copy(const struct store_delivery *delivery);
 void store_delivery_finish(struct store_delivery *delivery);
 
-/* dedup_key (may be NULL): what was said under it before, delivered or not, is not said again, and the call is
+/* by: the job that speaks, by its owner under its fence, as in a write about it; NULL: nobody's word.  Nothing is
+ * said, and it is ERROR_LOST, once the job is another's, or when by->state is an end that it has not and cannot
+ * come to, or JOB_QUEUED and there is no other attempt (store_retry()): its move would be refused, too.  What is said
+ * of no move names another state, as JOB_WAITING.
+ * dedup_key (may be NULL): what was said under it before, delivered or not, is not said again, and the call is
  * a success without effect, for as long as the job is kept.  So it names job, attempt and event, or a job
  * that is retried could not tell of its second end.  A payload that is too large: ERROR_INVALID. */
-void store_say(struct store *store, const struct store_delivery *deliveries, size_t count, const char *dedup_key,
-	store_done_fn *done, void *arg);
+void store_say(struct store *store, const struct job *by, const struct store_delivery *deliveries, size_t count,
+	const char *dedup_key, store_done_fn *done, void *arg);
 /* Up to max that are due, the longest due first, claimed for a minute so that two workers do not send the same, or
  * until the claimer's jobs are given up (store_disown(), or its lease ends); a note ends the claim, too.
  * next_due_ms (steady clock, 0: none) is when the next one will be.  Lent. */
@@ -243,7 +254,9 @@ typedef void store_deliveries_fn(void *arg, const struct store_delivery *deliver
 	const struct error *err);
 void store_claim_deliveries(struct store *store, size_t max, store_deliveries_fn *done, void *arg);
 /* What became of each: tries, next_try_ms, error and dead are stored; delivered ones (next_try_ms 0 and not
- * dead) are kept for the record of their job and forgotten with it. */
+ * dead) are kept for the record of their job and forgotten with it.  A kept one stays claimed until its next_try_ms.
+ * Those that we have not claimed, or that another has claimed since, are left out without an error: what is over
+ * is opened again by store_replay() alone. */
 void store_note_deliveries(struct store *store, const struct store_delivery *deliveries, size_t count,
 	store_done_fn *done, void *arg);
 /* A dead one (or with id 0 all dead ones) is due again at once, with fresh tries; UNKNOWN: there is none. */
@@ -344,9 +357,10 @@ void store_import(struct store *store, const struct job *job, const struct store
 /* -- forgetting --------------------------------------------------------------------------------- */
 
 /* Forgets what ended before older_than_ms (steady clock): jobs that are final, settled and without open
- * deliveries, with all that is kept of them; deliveries that are of no job, open ones when they are twice as
- * old.  At most max in one call, so that none is long; count is how many went.  Up to max jobs that may not go yet are passed over in a call, and the next one goes on behind
- * them, so a count of 0 need not be the end.  Keys of locks keep their grants. */
+ * deliveries (but for dead ones that were given up before that moment, too), with all that is kept of them;
+ * deliveries that are of no job, open ones when they are twice as old.  At most max in one call, so that none is
+ * long; count is how many went.  Up to max jobs that may not go yet are passed over in a call, and the next one
+ * goes on behind them, so a count of 0 need not be the end.  Keys of locks keep their grants. */
 void store_prune(struct store *store, int64_t older_than_ms, size_t max, store_count_fn *done, void *arg);
 
 /* What the store measured since it was opened. */

@@ -72,11 +72,25 @@ static struct store_call *call_with_deliveries(enum store_call_kind kind, const 
 	return call;
 }
 
-void store_say(struct store *store, const struct store_delivery *deliveries, size_t count, const char *dedup_key,
-	store_done_fn *done, void *arg)
+/* What it says of itself is little, and a job is large. */
+static struct job *speaker(const struct job *by)
+{
+	struct job *copy = job_create();
+
+	copy->id = xstrdup(by->id);
+	copy->fence = by->fence;
+	copy->state = by->state;
+	return copy;
+}
+
+void store_say(struct store *store, const struct job *by, const struct store_delivery *deliveries, size_t count,
+	const char *dedup_key, store_done_fn *done, void *arg)
 {
 	struct store_call *call = call_with_deliveries(CALL_SAY, deliveries, count, done, arg);
 
+	call->given = xcalloc(1, sizeof(*call->given));
+	if (by != NULL)
+		call->given[call->given_count++] = speaker(by);
 	call->dedup_key = xstrdup(dedup_key);
 	store_submit(store, call);
 }

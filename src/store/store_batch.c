@@ -107,6 +107,8 @@ void store_batch_put_back(struct store_batch *batch, struct list *calls, double 
 	list_splice(calls, &batch->waiting);
 	list_splice(&batch->waiting, calls);
 	rest(batch);
+	/* The loop's time is that of before the commit. */
+	ev_now_update(batch->loop);
 	ev_timer_set(&batch->later, after_s, 0);
 	ev_timer_start(batch->loop, &batch->later);
 }

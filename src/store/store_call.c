@@ -73,6 +73,25 @@ void store_why_free(struct store_why *why)
 	free(why);
 }
 
+static const char *const names[CALLS] = {
+	[CALL_RENEW] = "renew", [CALL_DISOWN] = "disown", [CALL_ADOPT] = "adopt", [CALL_ADMIT] = "admit",
+	[CALL_INTEND] = "intend", [CALL_STARTED] = "started", [CALL_RETRY] = "retry", [CALL_NOTE_WAIT] = "note_wait",
+	[CALL_FINISH] = "finish", [CALL_NOTE] = "note", [CALL_SWEEP] = "sweep", [CALL_CANCEL] = "cancel",
+	[CALL_RETRY_FINISHED] = "retry_finished", [CALL_UNLOCK] = "unlock", [CALL_TELL_OWNER] = "tell_owner",
+	[CALL_NOTE_CRASH] = "note_crash", [CALL_TAKE_RATE] = "take_rate", [CALL_SAY] = "say",
+	[CALL_CLAIM_DELIVERIES] = "claim_deliveries", [CALL_NOTE_DELIVERIES] = "note_deliveries",
+	[CALL_REPLAY] = "replay", [CALL_PRUNE] = "prune", [CALL_IMPORT] = "import", [CALL_FIND] = "find", [CALL_LIST] = "list",
+	[CALL_COUNT] = "count", [CALL_ATTEMPTS] = "attempts", [CALL_LOCKS] = "locks", [CALL_WHY] = "why",
+	[CALL_DELIVERIES] = "deliveries", [CALL_CRASHES] = "crashes",
+};
+
+const char *store_call_name(const struct store_call *call)
+{
+	if (call->kind >= CALLS || names[call->kind] == NULL)
+		panic("store: no such call %d", (int)call->kind);
+	return names[call->kind];
+}
+
 bool store_call_reads(const struct store_call *call)
 {
 	return call->kind >= CALL_FIND;

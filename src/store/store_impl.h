@@ -62,7 +62,8 @@ struct store_call {
 	struct store_rate_ask rate_ask; /* TAKE_RATE; its text is ours */
 	struct store_admission *batch;  /* ADMIT; lent until completion */
 	size_t batch_count;
-	struct job **given;             /* writes about jobs, NOTE: copies of id, fence and what the kind needs */
+	struct job **given;             /* writes about jobs, NOTE: copies of id, fence and what the kind needs;
+					 * SAY: the speaker, if any, with its state */
 	size_t given_count;
 	struct job_result result;       /* FINISH */
 	struct store_delivery *said;    /* SAY, NOTE_DELIVERIES; texts ours */
@@ -112,6 +113,8 @@ struct store_delivery *store_call_add_claimed(struct store_call *call, const str
 /* Copy the texts. */
 void store_call_add_attempt(struct store_call *call, const struct store_attempt *attempt);
 void store_call_add_lock(struct store_call *call, const struct store_lock *lock);
+/* Its kind, as what runs in a server calls it. */
+const char *store_call_name(const struct store_call *call);
 /* Whether the kind only reads. */
 bool store_call_reads(const struct store_call *call);
 /* NULL is allowed. */
@@ -131,6 +134,7 @@ struct store {
 	struct ev_loop *loop;
 	struct log log;
 	char *owner;                    /* NULL when read-only */
+	char *place;                    /* "" for none */
 	unsigned lease_ms;
 	bool read_only;
 	bool registered;                /* this owner's row was committed and has not been found missing since */

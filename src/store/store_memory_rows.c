@@ -271,12 +271,13 @@ static bool ended(struct store_rows *rows, const struct store_pruned *pruned, si
 	return true;
 }
 
-static bool forget(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err)
+static bool forget(struct store_rows *rows, const struct store_row *row, int64_t dead_before_ms, bool *gone,
+	struct error *err)
 {
 	struct memory_job *at = memory_job_by_seq(rows, row->job->seq);
 
 	(void)err;
-	*gone = memory_forget_deliveries(memory_rows_of(rows), row->job->id);
+	*gone = memory_forget_deliveries(memory_rows_of(rows), row->job->id, dead_before_ms);
 	if (!*gone)
 		return true;
 	memory_job_free(at);

@@ -51,7 +51,7 @@ void memory_told_finish(struct memory_rows *memory);
 int64_t memory_held_locks(const struct memory_rows *memory);
 /* Those not delivered yet, or given up. */
 int64_t memory_count_deliveries(const struct memory_rows *memory, bool dead);
-/* False, and all stay, when one of them is open. */
-bool memory_forget_deliveries(struct memory_rows *memory, const char *job_id);
+/* False, and all stay, when one of them is open, but for such as were given up before dead_before_ms. */
+bool memory_forget_deliveries(struct memory_rows *memory, const char *job_id, int64_t dead_before_ms);
 
 #endif

@@ -114,11 +114,6 @@ static bool write_bucket(struct store_rows *rows, const char *name, const struct
 
 /* -- deliveries ---------------------------------------------------------------------------------- */
 
-static bool is_open(const struct store_delivery *delivery)
-{
-	return delivery->next_try_ms > 0 || delivery->dead;
-}
-
 static bool was_said(struct store_rows *rows, const char *dedup_key, bool *said, struct error *err)
 {
 	const struct memory_delivery *at;
@@ -146,7 +141,7 @@ static bool add_delivery(struct store_rows *rows, const struct store_delivery *d
 
 static bool is_due(const struct store_delivery *delivery, int64_t now_ms)
 {
-	return is_open(delivery) && !delivery->dead && delivery->next_try_ms <= now_ms;
+	return store_delivery_is_open(delivery) && !delivery->dead && delivery->next_try_ms <= now_ms;
 }
 
 static bool was_claimed(const struct store_call *call, int64_t id)
@@ -206,19 +201,21 @@ static bool free_claims(struct store_rows *rows, const char *owner, int64_t now_
 	return true;
 }
 
-static bool write_delivery(struct store_rows *rows, const struct store_delivery *delivery, struct error *err)
+static bool write_delivery(struct store_rows *rows, const struct store_delivery *delivery, const char *owner,
+	struct error *err)
 {
 	struct memory_delivery *at;
 
 	(void)err;
 	list_each(at, &memory_rows_of(rows)->deliveries, link) {
-		if (at->delivery.id != delivery->id)
+		if (at->delivery.id != delivery->id || !memory_same_text(at->claimed_by, owner))
 			continue;
 		at->delivery.tries = delivery->tries;
 		at->delivery.next_try_ms = delivery->next_try_ms;
 		at->delivery.dead = delivery->dead;
 		xreplace((char **)&at->delivery.error, delivery->error);
-		xreplace(&at->claimed_by, NULL);
+		if (!delivery->kept)
+			xreplace(&at->claimed_by, NULL);
 	}
 	return true;
 }
@@ -264,7 +261,7 @@ static bool list_deliveries(struct store_rows *rows, struct store_call *call, st
 
 		if (call->claimed_count == filter->max)
 			break;
-		if (delivery->id <= filter->after_id || (filter->open_only && !is_open(delivery)) ||
+		if (delivery->id <= filter->after_id || (filter->open_only && !store_delivery_is_open(delivery)) ||
 			(filter->job_id != NULL && !memory_same_text(delivery->job_id, filter->job_id)))
 			continue;
 		store_call_add_claimed(call, delivery);
@@ -281,12 +278,17 @@ static void delivery_free(struct memory_delivery *at)
 	free(at);
 }
 
-bool memory_forget_deliveries(struct memory_rows *memory, const char *job_id)
+static bool holds_its_job(const struct store_delivery *delivery, int64_t dead_before_ms)
+{
+	return store_delivery_is_open(delivery) && !(delivery->dead && delivery->next_try_ms < dead_before_ms);
+}
+
+bool memory_forget_deliveries(struct memory_rows *memory, const char *job_id, int64_t dead_before_ms)
 {
 	struct memory_delivery *at, *next;
 
 	list_each(at, &memory->deliveries, link) {
-		if (is_open(&at->delivery) && memory_same_text(at->delivery.job_id, job_id))
+		if (memory_same_text(at->delivery.job_id, job_id) && holds_its_job(&at->delivery, dead_before_ms))
 			return false;
 	}
 	list_each_safe(at, next, &memory->deliveries, link) {
@@ -308,7 +310,7 @@ static bool forget_others(struct store_rows *rows, const struct store_others *ot
 		if (*count == max)
 			return true;
 		if (delivery->delivery.job_id != NULL || delivery->delivery.created_ms >=
-			(is_open(&delivery->delivery) ? others->open_older_than_ms : others->older_than_ms))
+			(store_delivery_is_open(&delivery->delivery) ? others->open_older_than_ms : others->older_than_ms))
 			continue;
 		delivery_free(delivery);
 		(*count)++;
@@ -322,7 +324,7 @@ int64_t memory_count_deliveries(const struct memory_rows *memory, bool dead)
 	int64_t count = 0;
 
 	list_each(at, &memory->deliveries, link)
-		count += dead ? at->delivery.dead : is_open(&at->delivery) && !at->delivery.dead;
+		count += dead ? at->delivery.dead : store_delivery_is_open(&at->delivery) && !at->delivery.dead;
 	return count;
 }
 

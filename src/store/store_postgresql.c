@@ -324,7 +324,7 @@ static json_t *read_answer(const struct store_postgresql *pg, const PGresult *re
 	}
 	answer = json_at_parse(PQgetvalue(result, 0, 0), (size_t)PQgetlength(result, 0, 0), err);
 	if (answer == NULL)
-		error_prefix(err, "store: %s", pg->name);
+		error_prefix(err, "store: %s", pg->url.name);
 	return answer;
 }
 
@@ -372,7 +372,7 @@ static void greeted(struct store_postgresql *pg, struct store_postgresql_request
 		log_error(&pg->store.log, "%s", err.text);
 	} else {
 		if (pg->away_since_s > 0)
-			log_info(&pg->store.log, "%s is back after %.1f s", pg->name, clock_monotonic_s() - pg->away_since_s);
+			log_info(&pg->store.log, "%s is back after %.1f s", pg->url.name, clock_monotonic_s() - pg->away_since_s);
 		pg->away_since_s = 0;
 		pg->failures = 0;
 		store_postgresql_take_clock(pg, json_integer_value(json_object_get(answer, "server_ms")), request->asked_ms,
@@ -402,7 +402,7 @@ static void request_answered(struct store_postgresql *pg, struct store_postgresq
 	case REQUEST_GIVE_BACK:
 		if (!ok)
 			log_error(&pg->store.log, "jobs that were taken on while %s was away are held by nobody until our lease "
-				"ends: %s", pg->name, PQresultErrorField(request->result, PG_DIAG_MESSAGE_PRIMARY));
+				"ends: %s", pg->url.name, PQresultErrorField(request->result, PG_DIAG_MESSAGE_PRIMARY));
 		end_request(pg, request);
 		return;
 	case REQUEST_WRITE:
@@ -486,7 +486,7 @@ void store_postgresql_give_up(struct store_postgresql *pg)
 	struct list calls;
 
 	list_init(&calls);
-	error_set(&err, ERROR_TEMPORARY, "store: %.200s has been away for %.0f s", pg->name,
+	error_set(&err, ERROR_TEMPORARY, "store: %.200s has been away for %.0f s", pg->url.name,
 		clock_monotonic_s() - pg->away_since_s);
 	part_with(pg, &calls);
 	list_splice(&calls, &pg->batch.waiting);
@@ -546,7 +546,7 @@ static void pg_close(struct store *store)
 	if (pg->outstanding > 0)
 		ev_unref(store->loop);
 	store_postgresql_link_finish(pg);
-	store_postgresql_url_finish(pg);
+	postgresql_url_finish(&pg->url);
 	store_finish_base(store);
 	free(pg);
 }
@@ -561,16 +561,16 @@ static bool open_database(struct store_postgresql *pg, const struct store_option
 {
 	char line[LIMIT_ERROR_TEXT_BYTES / 2];
 
-	pg->conn = store_postgresql_connect(pg);
+	pg->conn = postgresql_connect(&pg->url);
 	if (PQstatus(pg->conn) != CONNECTION_OK) {
 		bool password = PQconnectionNeedsPassword(pg->conn) || PQconnectionUsedPassword(pg->conn);
 
-		store_postgresql_message(PQerrorMessage(pg->conn), line, sizeof(line));
-		error_set(err, password ? ERROR_REFUSED : ERROR_TEMPORARY, "store: %.200s: %s", pg->name, line);
+		postgresql_message(PQerrorMessage(pg->conn), line, sizeof(line));
+		error_set(err, password ? ERROR_REFUSED : ERROR_TEMPORARY, "store: %.200s: %s", pg->url.name, line);
 		return false;
 	}
 	if (PQserverVersion(pg->conn) < OLDEST_SERVER * 10000) {
-		error_set(err, ERROR_REFUSED, "store: %.200s: its server has version %d, and %d is needed", pg->name,
+		error_set(err, ERROR_REFUSED, "store: %.200s: its server has version %d, and %d is needed", pg->url.name,
 			PQserverVersion(pg->conn) / 10000, OLDEST_SERVER);
 		return false;
 	}
@@ -588,7 +588,9 @@ struct store *store_postgresql_open(const char *url, const struct store_options 
 	list_init(&pg->again);
 	random_id(pg->client);
 	store_postgresql_link_init(pg);
-	if (store_postgresql_url_parse(pg, url, err) && open_database(pg, options, err)) {
+	if (!postgresql_url_parse(&pg->url, &pg->store.log, url, err)) {
+		error_prefix(err, "store");
+	} else if (open_database(pg, options, err)) {
 		store_postgresql_link_take(pg);
 		return &pg->store;
 	}

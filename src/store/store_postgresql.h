@@ -5,8 +5,7 @@
  *                                    store_rules*.c.  batch.sql says what keeps concurrent batches apart
  *      store_postgresql.c            batches: sent, sent again, answered, given up
  *      store_postgresql_code.c       what the server's codes mean
- *      store_postgresql_link.c       the connection: made, kept, made again
- *      store_postgresql_url.c        the URL, and what libpq is told
+ *      store_postgresql_link.c       the connection: kept, made again
  *      store_postgresql_schema.c     before the loop runs: version, migrating, clock
  *      store_postgresql_ask.c        calls to JSON
  *      store_postgresql_answer.c     JSON to what a call is to tell
@@ -20,10 +19,9 @@
 
 #include <ev.h>
 #include <jansson.h>
-#include <libpq-fe.h>
 
 #include "base/random.h"
-#include "net/resolver.h"
+#include "net/postgresql_dial.h"
 #include "store/store_batch.h"
 
 enum {
@@ -31,16 +29,13 @@ enum {
 	LIMIT_STORE_POSTGRESQL_WRITES = 2,
 	LIMIT_STORE_POSTGRESQL_READS = 64,
 	LIMIT_STORE_POSTGRESQL_BATCH_BYTES = 8 << 20,
-	LIMIT_STORE_POSTGRESQL_ADDRESSES = 32,
 	STORE_POSTGRESQL_AWAY_S = 30,           /* calls are kept for a server that is away for so long */
-	STORE_POSTGRESQL_ANSWER_S = 25,         /* a server that is silent for so long is away */
-	STORE_POSTGRESQL_STATEMENT_MS = 15000,  /* and gives up by itself before that */
-	STORE_POSTGRESQL_CONNECT_S = 10,
+	/* A server that is silent for so long is away; by itself it gives up before that (POSTGRESQL_STATEMENT_MS). */
+	STORE_POSTGRESQL_ANSWER_S = 25,
 };
 
 enum store_postgresql_state {
 	LINK_DOWN,                      /* the timer retry runs */
-	LINK_LOOKING_UP,
 	LINK_CONNECTING,
 	LINK_UP,
 };
@@ -52,18 +47,14 @@ struct store_postgresql {
 	bool *closed;                   /* set when a completion closes the store */
 
 	/* The link. */
-	PQconninfoOption *given;        /* the URL, taken apart; holds the password */
-	char *name;                     /* server and database, for people */
+	struct postgresql_url url;
 	enum store_postgresql_state state;
 	PGconn *conn;                   /* NULL: none */
 	ev_io io;
 	ev_timer retry;
 	ev_timer tick;                  /* looks at all that has a deadline */
-	struct resolver *resolver;
-	size_t host, hosts;             /* the one that is being looked up; of so many in the URL, 0: none need be */
-	char *hosts_found, *hostaddrs, *ports;  /* lists for libpq */
+	struct postgresql_dial *dial;   /* while connecting */
 	unsigned failures;              /* to connect, in a row */
-	double tried_s;                 /* monotonic, of the last try to connect */
 	double away_since_s;            /* monotonic; 0: it is there */
 	bool listening;                 /* wakes are wanted */
 
@@ -130,19 +121,6 @@ void store_postgresql_lost(struct store_postgresql *pg, const char *why);
 bool store_postgresql_send(struct store_postgresql *pg, const char *query, int count, const char *const *values);
 /* Writes what the socket takes; the rest goes when it can. */
 void store_postgresql_flush(struct store_postgresql *pg);
-
-/* -- store_postgresql_url.c -- */
-bool store_postgresql_url_parse(struct store_postgresql *pg, const char *url, struct error *err);
-void store_postgresql_url_finish(struct store_postgresql *pg);
-/* The n-th host of the URL, the caller's; *resolve: it is a name, and not a directory or an address. */
-char *store_postgresql_host(const struct store_postgresql *pg, size_t n, bool *resolve);
-char *store_postgresql_port(const struct store_postgresql *pg, size_t n);
-/* Starts to connect; with hostaddrs, to these.  Never NULL. */
-PGconn *store_postgresql_connect_start(const struct store_postgresql *pg);
-/* The same, and waits. */
-PGconn *store_postgresql_connect(const struct store_postgresql *pg);
-/* What the server or libpq said first, in one line. */
-void store_postgresql_message(const char *text, char *line, size_t room);
 
 /* -- store_postgresql_schema.c -- */
 /* Looks at the schema, with migrate brings it up to date; waits. */

@@ -287,9 +287,9 @@ static bool take_refusal(struct store_postgresql *pg, struct store_call *call, c
 	char why[LIMIT_ERROR_TEXT_BYTES];
 
 	if (failed != NULL) {
-		store_postgresql_message(text, why, sizeof(why));
+		postgresql_message(text, why, sizeof(why));
 		store_call_fail(call, ERROR_INVALID, "");
-		error_set(&call->err, ERROR_INVALID, "store: %.200s: %s", pg->name, why);
+		error_set(&call->err, ERROR_INVALID, "store: %.200s: %s", pg->url.name, why);
 		error_set_code(&call->err, failed);
 		return true;
 	}

@@ -10,6 +10,7 @@
 #include "base/json_at.h"
 #include "base/mem.h"
 #include "store/store_postgresql.h"
+#include "store/store_rules.h"
 
 /* What a batch is about. */
 struct about {
@@ -63,11 +64,7 @@ static void set_attempt(json_t *object, const struct job_attempt *attempt)
 	set_integer(object, "intended_ms", attempt->intended_ms);
 	set_integer(object, "started_ms", attempt->started_ms);
 	set_integer(object, "timeout_ms", attempt->timeout_ms);
-}
-
-static bool needs_key(const struct job *job)
-{
-	return job->policy != LOCK_PARALLEL && job->lock_key != NULL && job->lock_key[0] != '\0';
+	json_object_set_new(object, "bound", json_boolean(attempt->bound));
 }
 
 static void set_job(json_t *object, const struct job *job, struct about *about)
@@ -92,7 +89,7 @@ static void set_job(json_t *object, const struct job *job, struct about *about)
 	set_message(object, &job->message);
 	add_name(about, xasprintf("job %s", job->id));
 	json_array_append_new(about->ids, json_at_text(job->id));
-	if (needs_key(job))
+	if (rules_needs_key(job))
 		add_name(about, xasprintf("key %s", job->lock_key));
 	if (job->message.group != NULL && job->queue != NULL)
 		add_name(about, xasprintf("group %s %s", job->queue, job->message.group));
@@ -216,9 +213,28 @@ static void set_deliveries(json_t *object, const struct store_call *call)
 		set_integer(delivery, "tries", said->tries);
 		set_text(delivery, "error", said->error);
 		json_object_set_new(delivery, "dead", json_boolean(said->dead));
+		if (call->kind == CALL_NOTE_DELIVERIES)
+			json_object_set_new(delivery, "kept", json_boolean(said->kept));
 		json_array_append_new(deliveries, delivery);
 	}
 	json_object_set_new(object, "deliveries", deliveries);
+}
+
+static void set_said(json_t *object, const struct store_call *call, struct about *about)
+{
+	json_t *speaker;
+
+	if (call->given_count > 0) {
+		speaker = json_object();
+		set_id(speaker, about, call->given[0]->id);
+		set_integer(speaker, "fence", call->given[0]->fence);
+		set_text(speaker, "state", job_state_name(call->given[0]->state));
+		json_object_set_new(object, "speaker", speaker);
+	}
+	set_text(object, "dedup_key", call->dedup_key);
+	if (call->dedup_key != NULL)
+		add_name(about, xasprintf("said %s", call->dedup_key));
+	set_deliveries(object, call);
 }
 
 static void set_rate(json_t *object, const struct store_rate_ask *ask, struct about *about)
@@ -231,16 +247,6 @@ static void set_rate(json_t *object, const struct store_rate_ask *ask, struct ab
 	set_integer(object, "throttles", ask->throttles);
 	add_name(about, xasprintf("rate %s", ask->bucket));
 }
-
-static const char *const kinds[CALLS] = {
-	[CALL_RENEW] = "renew", [CALL_DISOWN] = "disown", [CALL_ADOPT] = "adopt", [CALL_ADMIT] = "admit",
-	[CALL_INTEND] = "intend", [CALL_STARTED] = "started", [CALL_RETRY] = "retry", [CALL_NOTE_WAIT] = "note_wait",
-	[CALL_FINISH] = "finish", [CALL_NOTE] = "note", [CALL_SWEEP] = "sweep", [CALL_CANCEL] = "cancel",
-	[CALL_RETRY_FINISHED] = "retry_finished", [CALL_UNLOCK] = "unlock", [CALL_TELL_OWNER] = "tell_owner",
-	[CALL_NOTE_CRASH] = "note_crash", [CALL_TAKE_RATE] = "take_rate", [CALL_SAY] = "say",
-	[CALL_CLAIM_DELIVERIES] = "claim_deliveries", [CALL_NOTE_DELIVERIES] = "note_deliveries",
-	[CALL_REPLAY] = "replay", [CALL_PRUNE] = "prune", [CALL_IMPORT] = "import",
-};
 
 static void set_asked(json_t *object, const struct store_call *call, struct about *about)
 {
@@ -290,7 +296,7 @@ static json_t *call_json(const struct store_call *call, const struct store *stor
 {
 	json_t *object = json_object();
 
-	json_object_set_new(object, "kind", json_string(kinds[call->kind]));
+	json_object_set_new(object, "kind", json_string(store_call_name(call)));
 	set_integer(object, "max", (int64_t)call->max);
 	switch (call->kind) {
 	case CALL_ADMIT:
@@ -307,10 +313,7 @@ static json_t *call_json(const struct store_call *call, const struct store *stor
 		set_notes(object, call, about);
 		break;
 	case CALL_SAY:
-		set_text(object, "dedup_key", call->dedup_key);
-		if (call->dedup_key != NULL)
-			add_name(about, xasprintf("said %s", call->dedup_key));
-		set_deliveries(object, call);
+		set_said(object, call, about);
 		break;
 	case CALL_NOTE_DELIVERIES:
 		set_deliveries(object, call);
@@ -374,6 +377,7 @@ char *store_postgresql_batch_json(const struct store_postgresql *pg, const struc
 	char *text;
 
 	set_text(batch, "owner", pg->store.owner);
+	set_text(batch, "place", pg->store.place);
 	set_integer(batch, "lease_ms", pg->store.lease_ms);
 	json_object_set_new(batch, "registered", json_boolean(pg->store.registered));
 	set_moved(batch);

@@ -42,7 +42,7 @@ void store_postgresql_result_error(const struct store_postgresql *pg, const PGre
 	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	char line[LIMIT_ERROR_TEXT_BYTES / 2];
 
-	store_postgresql_message(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), line, sizeof(line));
-	error_set(err, kind_of(code != NULL ? code : ""), "store: %.200s: %s", pg->name, line);
+	postgresql_message(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), line, sizeof(line));
+	error_set(err, kind_of(code != NULL ? code : ""), "store: %.200s: %s", pg->url.name, line);
 	error_set_code(err, code != NULL ? code : "");
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_postgresql_link.c - the connection: made without waiting, kept, and made again when it breaks.
+/* store_postgresql_link.c - the connection: kept, and made again when it breaks.
  *
- * libpq would look up names by itself and wait for the answer, so it is given addresses.  The watchers here do
- * not keep a loop alive that has nothing else to do; calls that wait for their answer do (store_postgresql.c). */
-#include <netdb.h>
+ * The watchers here do not keep a loop alive that has nothing else to do; calls that wait for their answer do
+ * (store_postgresql.c). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +13,6 @@
 #include "store/store_postgresql.h"
 
 static const double FIRST_RETRY_S = 0.1, LONGEST_RETRY_S = 2;
-
-static void look_up(struct store_postgresql *pg);
 
 /* -- watchers ------------------------------------------------------------------------------------ */
 
@@ -75,19 +72,11 @@ static void retry_later(struct store_postgresql *pg)
 
 /* -- losing it ----------------------------------------------------------------------------------- */
 
-static void forget_addresses(struct store_postgresql *pg)
-{
-	free(pg->hosts_found);
-	free(pg->hostaddrs);
-	free(pg->ports);
-	pg->hosts_found = pg->hostaddrs = pg->ports = NULL;
-}
-
 static void drop(struct store_postgresql *pg)
 {
 	io_stop(pg);
-	resolver_cancel(pg->resolver);
-	pg->resolver = NULL;
+	postgresql_dial_cancel(pg->dial);
+	pg->dial = NULL;
 	PQfinish(pg->conn);
 	pg->conn = NULL;
 	pg->state = LINK_DOWN;
@@ -97,12 +86,12 @@ void store_postgresql_lost(struct store_postgresql *pg, const char *why)
 {
 	char line[LIMIT_ERROR_TEXT_BYTES];
 
-	store_postgresql_message(why, line, sizeof(line));
+	postgresql_message(why, line, sizeof(line));
 	if (pg->away_since_s == 0) {
 		pg->away_since_s = clock_monotonic_s();
-		log_warn(&pg->store.log, "%s is away: %s; connecting again until it is back", pg->name, line);
+		log_warn(&pg->store.log, "%s is away: %s; connecting again until it is back", pg->url.name, line);
 	} else {
-		log_debug(&pg->store.log, "%s is still away: %s", pg->name, line);
+		log_debug(&pg->store.log, "%s is still away: %s", pg->url.name, line);
 	}
 	drop(pg);
 	pg->failures++;
@@ -113,106 +102,27 @@ void store_postgresql_lost(struct store_postgresql *pg, const char *why)
 
 /* -- making it ----------------------------------------------------------------------------------- */
 
-static void on_polled(struct store_postgresql *pg, PostgresPollingStatusType status)
+static void take_connection(struct store_postgresql *pg)
 {
-	switch (status) {
-	case PGRES_POLLING_READING:
-		/* It may have another socket, of the same number. */
-		io_stop(pg);
-		io_watch(pg, EV_READ);
-		return;
-	case PGRES_POLLING_WRITING:
-		io_stop(pg);
-		io_watch(pg, EV_WRITE);
-		return;
-	case PGRES_POLLING_OK:
-		if (PQsetnonblocking(pg->conn, 1) != 0 || PQenterPipelineMode(pg->conn) != 1) {
-			store_postgresql_lost(pg, PQerrorMessage(pg->conn));
-			return;
-		}
-		pg->state = LINK_UP;
-		io_watch(pg, EV_READ);
-		store_postgresql_up(pg);
-		return;
-	default:
+	if (PQenterPipelineMode(pg->conn) != 1) {
 		store_postgresql_lost(pg, PQerrorMessage(pg->conn));
 		return;
 	}
+	pg->state = LINK_UP;
+	io_watch(pg, EV_READ);
+	store_postgresql_up(pg);
 }
 
-static void connect_start(struct store_postgresql *pg)
-{
-	pg->conn = store_postgresql_connect_start(pg);
-	forget_addresses(pg);
-	pg->state = LINK_CONNECTING;
-	if (pg->conn == NULL || PQstatus(pg->conn) == CONNECTION_BAD)
-		store_postgresql_lost(pg, pg->conn != NULL ? PQerrorMessage(pg->conn) : "no memory");
-	else
-		on_polled(pg, PGRES_POLLING_WRITING);
-}
-
-static void append(char **list, const char *part)
-{
-	char *longer = *list != NULL ? xasprintf("%s,%s", *list, part) : xstrdup(part);
-
-	free(*list);
-	*list = longer;
-}
-
-/* address: "" when libpq is to see by itself what host is. */
-static void add_address(struct store_postgresql *pg, const char *host, const char *address, const char *port)
-{
-	append(&pg->hosts_found, host);
-	append(&pg->ports, port);
-	append(&pg->hostaddrs, address);
-}
-
-static void on_addresses(void *arg, const struct resolver_address *addresses, size_t count, const struct error *err)
+static void on_dialled(void *arg, PGconn *take_conn, const char *why)
 {
 	struct store_postgresql *pg = arg;
-	bool resolve;
-	char *host = store_postgresql_host(pg, pg->host, &resolve);
-	char *port = store_postgresql_port(pg, pg->host);
 
-	pg->resolver = NULL;
-	for (size_t i = 0; err == NULL && i < count; i++) {
-		char text[NI_MAXHOST];
-
-		if (getnameinfo((const struct sockaddr *)&addresses[i].storage, addresses[i].size, text, sizeof(text), NULL, 0,
-			NI_NUMERICHOST) == 0)
-			add_address(pg, host, text, port);
-	}
-	if (err != NULL)
-		log_debug(&pg->store.log, "%s", err->text);
-	free(host);
-	free(port);
-	pg->host++;
-	look_up(pg);
-}
-
-/* One host after the other; then connects. */
-static void look_up(struct store_postgresql *pg)
-{
-	pg->state = LINK_LOOKING_UP;
-	for (; pg->host < pg->hosts; pg->host++) {
-		bool resolve;
-		char *host = store_postgresql_host(pg, pg->host, &resolve);
-		char *port = store_postgresql_port(pg, pg->host);
-
-		if (resolve) {
-			pg->resolver = resolver_start(pg->store.loop, host, (unsigned)strtoul(port, NULL, 10), on_addresses, pg);
-			free(host);
-			free(port);
-			return;
-		}
-		add_address(pg, host != NULL ? host : "", "", port);
-		free(host);
-		free(port);
-	}
-	if (pg->hosts > 0 && pg->hosts_found == NULL)
-		store_postgresql_lost(pg, "its name has no address");
+	pg->dial = NULL;
+	pg->conn = take_conn;
+	if (take_conn != NULL)
+		take_connection(pg);
 	else
-		connect_start(pg);
+		store_postgresql_lost(pg, why);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -222,10 +132,8 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	/* It has stopped by itself. */
 	ev_ref(loop);
-	pg->tried_s = clock_monotonic_s();
-	pg->host = 0;
-	forget_addresses(pg);
-	look_up(pg);
+	pg->state = LINK_CONNECTING;
+	pg->dial = postgresql_dial_start(loop, &pg->url, on_dialled, pg);
 }
 
 /* -- using it ------------------------------------------------------------------------------------ */
@@ -288,10 +196,6 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 	struct store_postgresql *pg = container_of(io, struct store_postgresql, io);
 
 	(void)loop;
-	if (pg->state == LINK_CONNECTING) {
-		on_polled(pg, PQconnectPoll(pg->conn));
-		return;
-	}
 	if ((revents & EV_READ) && PQconsumeInput(pg->conn) != 1) {
 		store_postgresql_lost(pg, PQerrorMessage(pg->conn));
 		return;
@@ -314,9 +218,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	if (pg->state == LINK_UP && oldest != NULL && now_s - oldest->sent_s > STORE_POSTGRESQL_ANSWER_S)
 		store_postgresql_lost(pg, "it gives no answer");
-	else if ((pg->state == LINK_LOOKING_UP || pg->state == LINK_CONNECTING) &&
-		now_s - pg->tried_s > STORE_POSTGRESQL_CONNECT_S)
-		store_postgresql_lost(pg, "it does not take the connection");
 	if (pg->state != LINK_UP && pg->away_since_s > 0 && now_s - pg->away_since_s > STORE_POSTGRESQL_AWAY_S && pg->outstanding > 0)
 		store_postgresql_give_up(pg);
 }
@@ -330,7 +231,10 @@ void store_postgresql_link_init(struct store_postgresql *pg)
 
 void store_postgresql_link_take(struct store_postgresql *pg)
 {
-	on_polled(pg, PGRES_POLLING_OK);
+	if (PQsetnonblocking(pg->conn, 1) == 0)
+		take_connection(pg);
+	else
+		store_postgresql_lost(pg, PQerrorMessage(pg->conn));
 }
 
 void store_postgresql_link_finish(struct store_postgresql *pg)
@@ -341,5 +245,4 @@ void store_postgresql_link_finish(struct store_postgresql *pg)
 		ev_timer_stop(pg->store.loop, &pg->tick);
 	}
 	drop(pg);
-	forget_addresses(pg);
 }

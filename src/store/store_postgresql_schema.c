@@ -14,9 +14,10 @@
 #include "store/store_postgresql.h"
 #include "store_postgresql_functions_sql.h"
 #include "store_postgresql_tables_1_sql.h"
+#include "store_postgresql_tables_2_sql.h"
 
 /* From the version that is its place in the list to the next. */
-static const char *const migrations[] = { store_postgresql_tables_1 };
+static const char *const migrations[] = { store_postgresql_tables_1, store_postgresql_tables_2 };
 const int store_postgresql_version = sizeof(migrations) / sizeof(migrations[0]);
 
 /* -- the clock ----------------------------------------------------------------------------------- */
@@ -55,8 +56,8 @@ static void said(const struct store_postgresql *pg, const PGresult *result, cons
 	bool refused = code != NULL && (strncmp(code, "42", 2) == 0 || strncmp(code, "25", 2) == 0);
 	char line[LIMIT_ERROR_TEXT_BYTES / 2];
 
-	store_postgresql_message(PQerrorMessage(pg->conn), line, sizeof(line));
-	error_set(err, refused ? ERROR_REFUSED : ERROR_TEMPORARY, "store: %.200s: %s: %s", pg->name, doing, line);
+	postgresql_message(PQerrorMessage(pg->conn), line, sizeof(line));
+	error_set(err, refused ? ERROR_REFUSED : ERROR_TEMPORARY, "store: %.200s: %s: %s", pg->url.name, doing, line);
 	error_set_code(err, code != NULL ? code : "");
 }
 
@@ -149,11 +150,11 @@ bool store_postgresql_check_schema(struct store_postgresql *pg, bool may_migrate
 		return false;
 	if (version > store_postgresql_version) {
 		error_set(err, ERROR_REFUSED, "store: %.200s has schema %d, written by a newer gantry; this one knows up to %d",
-			pg->name, (int)version, store_postgresql_version);
+			pg->url.name, (int)version, store_postgresql_version);
 		return false;
 	}
 	if (version < store_postgresql_version && !may_migrate) {
-		error_set(err, ERROR_TEMPORARY, "store: %.200s has %s yet; a worker makes it when it starts", pg->name,
+		error_set(err, ERROR_TEMPORARY, "store: %.200s has %s yet; a worker makes it when it starts", pg->url.name,
 			version == 0 ? "no schema \"gantry\"" : "not its newest schema");
 		return false;
 	}

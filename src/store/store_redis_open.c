@@ -2,7 +2,7 @@
 /* store_redis_open.c - before the loop runs: what kind of server this is, what it may lose, and the store in it.
  *
  * A server that would evict keys is refused: a store that forgets single keys breaks each promise.  What a crash
- * of the server may lose is said, by the one worker that may migrate, and is the operator's choice. */
+ * of the server or a failover may lose is said, by the one worker that may migrate, and is the operator's choice. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,8 +180,23 @@ static void warn_of_losses(struct question *question, const struct store *store,
 	free(appendfsync);
 }
 
-static bool check_server(struct question *question, const struct store *store, bool tell, struct error *err)
+/* Neither is there a way to wait for the replicas inside of a transaction: WAIT comes after it. */
+static void warn_of_failover(struct question *question, const struct store *store)
 {
+	char *replicas = NULL;
+	bool known = ASK(question, &replicas, NULL, "CONFIG", "GET", "min-replicas-to-write") && replicas != NULL;
+
+	log_warn(&store->log, "the server's replicas hear of a write after it was answered: when Sentinel puts one in its place, "
+		"what was accepted in the last moments may be lost, and what was launched then may be launched again; "
+		"min-replicas-to-write is %s%s", known ? replicas : "not known",
+		known && strcmp(replicas, "0") == 0 ? ", and a master that was cut off takes jobs that are lost all the same: "
+		"set it to 1 or more" : "");
+	free(replicas);
+}
+
+static bool check_server(struct question *question, const struct store_redis *redis, bool tell, struct error *err)
+{
+	const struct store *store = &redis->store;
 	char *info = NULL;
 	bool ok;
 
@@ -193,6 +208,8 @@ static bool check_server(struct question *question, const struct store *store, b
 	if (ok && tell) {
 		warn_of_eviction(store, info);
 		warn_of_losses(question, store, info);
+		if (strncmp(redis->url, "redis+sentinel:", 15) == 0)
+			warn_of_failover(question, store);
 	}
 	free(info);
 	return ok;
@@ -268,7 +285,7 @@ bool store_redis_prepare(struct store_redis *redis, const struct store_options *
 		fatal("no event loop could be made");
 	question.redis = redis_create(question.loop, &redis->store.log, redis->url, err);
 	if (question.redis != NULL)
-		ok = check_server(&question, &redis->store, migrate, err) && check_schema(&question, migrate, err) &&
+		ok = check_server(&question, redis, migrate, err) && check_schema(&question, migrate, err) &&
 			load_script(&question, redis, err) && read_clock(&question, redis, err);
 	redis_destroy(question.redis);
 	ev_loop_destroy(question.loop);

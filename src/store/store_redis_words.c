@@ -184,6 +184,7 @@ static void add_given(struct builder *builder, const struct store_call *call, co
 		number(builder, "intended_ms", attempt->intended_ms);
 		number(builder, "started_ms", attempt->started_ms);
 		number(builder, "timeout_ms", attempt->timeout_ms);
+		number(builder, "bound", attempt->bound);
 	}
 	end_record(builder);
 }
@@ -215,6 +216,7 @@ static void add_delivery(struct builder *builder, const struct store_delivery *d
 	number(builder, "tries", delivery->tries);
 	text(builder, "error", delivery->error);
 	number(builder, "dead", delivery->dead);
+	number(builder, "kept", delivery->kept);
 	end_record(builder);
 }
 
@@ -228,18 +230,6 @@ static void add_states(struct builder *builder)
 }
 
 /* -- calls --------------------------------------------------------------------------------------- */
-
-static const char *const kinds[CALLS] = {
-	[CALL_RENEW] = "renew", [CALL_DISOWN] = "disown", [CALL_ADOPT] = "adopt", [CALL_ADMIT] = "admit",
-	[CALL_INTEND] = "intend", [CALL_STARTED] = "started", [CALL_RETRY] = "retry", [CALL_NOTE_WAIT] = "note_wait",
-	[CALL_FINISH] = "finish", [CALL_NOTE] = "note", [CALL_SWEEP] = "sweep", [CALL_CANCEL] = "cancel",
-	[CALL_RETRY_FINISHED] = "retry_finished", [CALL_UNLOCK] = "unlock", [CALL_TELL_OWNER] = "tell_owner",
-	[CALL_NOTE_CRASH] = "note_crash", [CALL_TAKE_RATE] = "take_rate", [CALL_SAY] = "say",
-	[CALL_CLAIM_DELIVERIES] = "claim_deliveries", [CALL_NOTE_DELIVERIES] = "note_deliveries",
-	[CALL_REPLAY] = "replay", [CALL_PRUNE] = "prune", [CALL_IMPORT] = "import", [CALL_FIND] = "find", [CALL_LIST] = "list",
-	[CALL_COUNT] = "count", [CALL_ATTEMPTS] = "attempts", [CALL_LOCKS] = "locks", [CALL_WHY] = "why",
-	[CALL_DELIVERIES] = "deliveries", [CALL_CRASHES] = "crashes",
-};
 
 static void add_rate(struct builder *builder, const struct store_rate_ask *ask)
 {
@@ -270,6 +260,18 @@ static void add_filters(struct builder *builder, const struct store_call *call)
 	}
 }
 
+/* Not among what is given with the call, which are deliveries. */
+static void add_speaker(struct builder *builder, const struct store_call *call)
+{
+	const struct job *speaker = call->given_count > 0 ? call->given[0] : NULL;
+
+	if (speaker == NULL)
+		return;
+	text(builder, "id", speaker->id);
+	number(builder, "fence", speaker->fence);
+	text(builder, "state", job_state_name(speaker->state));
+}
+
 /* What is given besides lists. */
 static void add_own(struct builder *builder, const struct store_redis *redis, const struct store_call *call)
 {
@@ -284,6 +286,10 @@ static void add_own(struct builder *builder, const struct store_redis *redis, co
 	case CALL_TAKE_RATE:
 		add_rate(builder, &call->rate_ask);
 		break;
+	case CALL_SAY:
+		text(builder, "dedup_key", call->dedup_key);
+		add_speaker(builder, call);
+		break;
 	case CALL_COUNT:
 		text(builder, "totals", call->wants_totals ? "1" : NULL);
 		break;
@@ -295,7 +301,6 @@ static void add_own(struct builder *builder, const struct store_redis *redis, co
 		text(builder, "owner", call->owner);
 		text(builder, "name", call->name);
 		text(builder, "by", call->by);
-		text(builder, "dedup_key", call->dedup_key);
 		number(builder, "max", (int64_t)call->max);
 		number(builder, "older_than_ms", call->older_than_ms);
 		number(builder, "delivery_id", call->delivery_id);
@@ -311,15 +316,13 @@ static void add_own(struct builder *builder, const struct store_redis *redis, co
 static void add_call(struct builder *builder, const struct store_redis *redis, const struct store_call *call)
 {
 	size_t states = call->kind == CALL_COUNT ? JOB_STATES : 0;
+	size_t given = call->kind == CALL_SAY ? 0 : call->given_count;
 
-	if (call->kind >= CALLS || kinds[call->kind] == NULL)
-		panic("store: no such call %d", (int)call->kind);
-	begin_call(builder, kinds[call->kind], call->batch_count + call->given_count + call->past_count + call->said_count +
-		states);
+	begin_call(builder, store_call_name(call), call->batch_count + given + call->past_count + call->said_count + states);
 	add_own(builder, redis, call);
 	for (size_t i = 0; i < call->batch_count; i++)
 		add_admission(builder, &call->batch[i]);
-	for (size_t i = 0; i < call->given_count; i++)
+	for (size_t i = 0; i < given; i++)
 		add_given(builder, call, call->given[i]);
 	for (size_t i = 0; i < call->past_count; i++)
 		add_past(builder, &call->past[i]);
@@ -349,6 +352,7 @@ static void add_head(struct builder *builder, const struct store_redis *redis, u
 	add_number(builder, shift_ms);
 	add_number(builder, store->lease_ms > 0 ? store->lease_ms / 3 : STORE_REDIS_GAP_MS);
 	add_number(builder, STORE_REDIS_SCHEMA);
+	add(builder, store->place);
 }
 
 void store_redis_words_make(struct store_redis_words *words, const struct store_redis *redis, uint64_t count,

@@ -42,3 +42,8 @@ bool store_row_is_live(const struct store_row *row)
 {
 	return !job_state_final(row->job->state) || !row->job->message.settled;
 }
+
+bool store_delivery_is_open(const struct store_delivery *delivery)
+{
+	return delivery->next_try_ms > 0 || delivery->dead;
+}

@@ -184,13 +184,15 @@ struct store_rows_ops {
 	/* Adds up to max that are open, not dead and due to the call, the longest due first. */
 	bool (*due_deliveries)(struct store_rows *rows, size_t max, int64_t now_ms, struct store_call *call,
 		struct error *err);
-	/* Puts its next try off until then, for owner. */
+	/* Puts its next try off until then, for owner, whoever had claimed it before. */
 	bool (*claim_delivery)(struct store_rows *rows, int64_t id, const char *owner, int64_t until_ms,
 		struct error *err);
 	/* Makes what owner has claimed due at now_ms. */
 	bool (*free_claims)(struct store_rows *rows, const char *owner, int64_t now_ms, struct error *err);
-	/* tries, next_try_ms, error, dead, and nobody's claim; not there: success without effect. */
-	bool (*write_delivery)(struct store_rows *rows, const struct store_delivery *delivery, struct error *err);
+	/* tries, next_try_ms, error, dead, and nobody's claim unless it is kept; not there, or not claimed by owner:
+	 * success without effect. */
+	bool (*write_delivery)(struct store_rows *rows, const struct store_delivery *delivery, const char *owner,
+		struct error *err);
 	/* When the next one that is open and not dead is due; 0 for none. */
 	bool (*delivery_time)(struct store_rows *rows, int64_t *due_ms, struct error *err);
 	/* Makes a dead one, or with id 0 all, due at now_ms with no tries; count is how many. */
@@ -202,8 +204,9 @@ struct store_rows_ops {
 	/* Up to max jobs that are final and settled, by their end, then seq, from where pruned says. */
 	bool (*ended)(struct store_rows *rows, const struct store_pruned *pruned, size_t max, struct store_row ***found,
 		size_t *count, struct error *err);
-	/* With body, attempts and deliveries, if none of these is open. */
-	bool (*forget)(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err);
+	/* With body, attempts and deliveries, if none of these is open but such as were given up before dead_before_ms. */
+	bool (*forget)(struct store_rows *rows, const struct store_row *row, int64_t dead_before_ms, bool *gone,
+		struct error *err);
 	/* Up to max old deliveries that are of no job. */
 	bool (*forget_others)(struct store_rows *rows, const struct store_others *others, size_t max, size_t *count,
 		struct error *err);
@@ -220,6 +223,8 @@ void store_row_destroy(struct store_row *row);
 /* Its job; the row is gone. */
 struct job *store_row_take_job(struct store_row *row);
 void store_rows_destroy(struct store_row **rows, size_t count);
+/* Not delivered yet, the dead included. */
+bool store_delivery_is_open(const struct store_delivery *delivery);
 /* Unfinished, or its message is still to be settled: somebody has to own it. */
 bool store_row_is_live(const struct store_row *row);
 

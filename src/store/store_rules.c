@@ -7,8 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-/* The row of a write, or NULL with call->err set: the job must be ours under this fence. */
-static bool find_ours(struct store_rules *rules, const struct job *given, struct store_row **row, struct error *err)
+bool rules_find_ours(struct store_rules *rules, const struct job *given, struct store_row **row, struct error *err)
 {
 	const struct job *job;
 
@@ -42,6 +41,16 @@ void rules_clear_wait(struct job *job)
 {
 	xreplace(&job->waits_for, NULL);
 	job->next_try_ms = 0;
+}
+
+bool rules_end_for_others(struct store_rules *rules, struct store_row *row, struct error *err)
+{
+	bool settled = row->job->message.settled;
+
+	row->job->message.settled = false;
+	if (settled && !rules->rows->ops->write_message(rules->rows, row, err))
+		return false;
+	return rules->rows->ops->end(rules->rows, row, err);
 }
 
 static void take_attempt(struct job *job, const struct job_attempt *attempt)
@@ -170,7 +179,7 @@ static bool write_about(struct store_rules *rules, struct error *err)
 	struct store_row *row = NULL;
 	bool ok;
 
-	if (!find_ours(rules, given, &row, err))
+	if (!rules_find_ours(rules, given, &row, err))
 		return false;
 	if (row == NULL)
 		return true;
@@ -212,7 +221,7 @@ static bool note_messages(struct store_rules *rules, struct error *err)
 		struct store_row *row = NULL;
 		bool ok;
 
-		if (!find_ours(rules, given, &row, err))
+		if (!rules_find_ours(rules, given, &row, err))
 			return false;
 		ok = row == NULL || note_message(rules, row, &given->message, err);
 		store_row_destroy(row);

@@ -34,8 +34,13 @@ bool store_rules_read(struct store_rows *rows, struct store_call *call, struct e
 /* -- between the files of the rules -------------------------------------------------------------- */
 
 /* store_rules.c */
+/* The row of a write, or NULL with call->err set: the job must be ours under this fence. */
+bool rules_find_ours(struct store_rules *rules, const struct job *given, struct store_row **row, struct error *err);
 /* What a job waited for is over when it moves. */
 void rules_clear_wait(struct job *job);
+
+/* What others have ended: somebody still has to tell of it, so it is not settled until its owner says so. */
+bool rules_end_for_others(struct store_rules *rules, struct store_row *row, struct error *err);
 
 /* store_rules_turn.c: whose turn it is. */
 bool rules_needs_key(const struct job *job);
@@ -83,6 +88,8 @@ bool rules_renew(struct store_rules *rules, struct error *err);
 bool rules_be_registered(struct store_rules *rules, struct error *err);
 /* Releases the jobs of owners whose lease has ended. */
 bool rules_reap(struct store_rules *rules, struct error *err);
+/* Takes the owner off its jobs and claims, and forgets it; jobs is how many it had. */
+bool rules_give_up(struct store_rules *rules, const char *owner, size_t *jobs, struct error *err);
 bool rules_owner_is_dead(struct store_rules *rules, const char *owner, bool *dead, struct error *err);
 bool rules_adopt(struct store_rules *rules, struct error *err);
 bool rules_disown(struct store_rules *rules, struct error *err);

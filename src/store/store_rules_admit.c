@@ -47,7 +47,7 @@ static bool supersede(struct store_rules *rules, struct store_row *newcomer, str
 		row->job->finished_ms = rules->now_ms;
 		free(row->job->detail);
 		row->job->detail = xasprintf("superseded by job %s", by->id);
-		if (!rows->ops->end(rows, row, err))
+		if (!rules_end_for_others(rules, row, err))
 			return false;
 	}
 }
@@ -168,8 +168,7 @@ static bool release_if_dead(struct store_rules *rules, struct store_row *row, st
 		return false;
 	if (!dead)
 		return true;
-	if (!rules->rows->ops->release(rules->rows, row->job->owner, &count, err) ||
-		!rules->rows->ops->remove_owner(rules->rows, row->job->owner, err))
+	if (!rules_give_up(rules, row->job->owner, &count, err))
 		return false;
 	xreplace(&row->job->owner, NULL);
 	return true;

@@ -24,7 +24,7 @@ static bool end_at_once(struct store_rules *rules, struct store_row *row, const 
 
 	note_asker(rules, job, reason);
 	row->wait = WAIT_NONE;
-	/* Its owner still has to settle the message. */
+	/* Its owner, or who adopts it, still has to tell of it and to settle the message. */
 	row->news |= NEWS_CANCEL;
 	job->state = JOB_CANCELLED;
 	job->exit_code = JOB_NO_EXIT_CODE;
@@ -33,7 +33,7 @@ static bool end_at_once(struct store_rules *rules, struct store_row *row, const 
 	free(job->detail);
 	job->detail = xasprintf("%s by %.*s", reason, LIMIT_JOB_DETAIL_BYTES - 64, rules->call->by);
 	store_call_answer(rules->call, STORE_ASKED_DONE, job);
-	return rules->rows->ops->end(rules->rows, row, err) && rules_pass_on(rules, row, err);
+	return rules_end_for_others(rules, row, err) && rules_pass_on(rules, row, err);
 }
 
 /* Repeated, it is told again: who asked first stays in the record. */
@@ -155,7 +155,9 @@ static bool retry_finished(struct store_rules *rules, struct store_row *row, str
 	bool rejected = false;
 	bool more;
 
-	if (store_row_is_live(row)) {
+	/* A message that is not gone yet would bring the end back.  Without one, nothing but the word of the end is
+	 * left to do, and what is begun again needs none. */
+	if (!job_state_final(job->state) || (!job->message.settled && job->message.id != NULL)) {
 		store_call_answer(rules->call, STORE_ASKED_REFUSED, job);
 		return true;
 	}

@@ -19,6 +19,32 @@ static bool say_one(struct store_rules *rules, const struct store_delivery *give
 	return rules->rows->ops->add_delivery(rules->rows, &delivery, rules->call->dedup_key, err);
 }
 
+/* Only ends and another attempt are asked about. */
+static bool may_come_to(enum job_state is, enum job_state wanted)
+{
+	if (wanted == JOB_QUEUED)
+		return is == JOB_QUEUED || is == JOB_LAUNCHING || is == JOB_RUNNING;
+	return !job_state_final(wanted) || is == wanted || job_state_may_move(is, wanted);
+}
+
+/* A speaker that has lost its job, or whose move others have made impossible, has nothing to tell of it. */
+static bool check_speaker(struct store_rules *rules, const struct job *speaker, struct error *err)
+{
+	struct store_row *row = NULL;
+	enum job_state is;
+
+	if (!rules_find_ours(rules, speaker, &row, err))
+		return false;
+	if (row == NULL)
+		return true;
+	is = row->job->state;
+	store_row_destroy(row);
+	if (!may_come_to(is, speaker->state))
+		error_set(&rules->call->err, ERROR_LOST, "store: job %s is %s and does not become %s", speaker->id,
+			job_state_name(is), job_state_name(speaker->state));
+	return true;
+}
+
 bool rules_say(struct store_rules *rules, struct error *err)
 {
 	const struct store_call *call = rules->call;
@@ -31,6 +57,10 @@ bool rules_say(struct store_rules *rules, struct error *err)
 			return true;
 		}
 	}
+	if (call->given_count > 0 && !check_speaker(rules, call->given[0], err))
+		return false;
+	if (call->err.kind != ERROR_NONE)
+		return true;
 	if (call->dedup_key != NULL && !rules->rows->ops->was_said(rules->rows, call->dedup_key, &said, err))
 		return false;
 	for (size_t i = 0; !said && i < call->said_count; i++) {
@@ -59,7 +89,11 @@ bool rules_claim_deliveries(struct store_rules *rules, struct error *err)
 bool rules_note_deliveries(struct store_rules *rules, struct error *err)
 {
 	for (size_t i = 0; i < rules->call->said_count; i++) {
-		if (!rules->rows->ops->write_delivery(rules->rows, &rules->call->said[i], err))
+		struct store_delivery noted = rules->call->said[i];
+
+		if (noted.dead)
+			noted.next_try_ms = rules->now_ms;
+		if (!rules->rows->ops->write_delivery(rules->rows, &noted, rules->store->owner, err))
 			return false;
 	}
 	return true;
@@ -84,7 +118,7 @@ static bool forget_jobs(struct store_rules *rules, struct store_row **rows, size
 	for (size_t i = 0; i < count && call->went < call->max; i++) {
 		bool gone = false;
 
-		if (!rules->rows->ops->forget(rules->rows, rows[i], &gone, err))
+		if (!rules->rows->ops->forget(rules->rows, rows[i], call->older_than_ms, &gone, err))
 			return false;
 		call->went += gone;
 		rules->store->pruned_ms = rows[i]->job->finished_ms;
@@ -93,7 +127,7 @@ static bool forget_jobs(struct store_rules *rules, struct store_row **rows, size
 	return true;
 }
 
-/* Jobs that may not be forgotten yet, as they have something undelivered, must not be in the way of the
+/* Jobs that may not be forgotten yet, as something of them is to be delivered, must not be in the way of the
  * others: the next call goes on behind the last that was looked at. */
 static bool prune_jobs(struct store_rules *rules, struct error *err)
 {

@@ -63,7 +63,7 @@ bool rules_owner_is_dead(struct store_rules *rules, const char *id, bool *dead, 
 	return true;
 }
 
-static bool give_up(struct store_rules *rules, const char *owner, size_t *jobs, struct error *err)
+bool rules_give_up(struct store_rules *rules, const char *owner, size_t *jobs, struct error *err)
 {
 	const struct store_rows_ops *ops = rules->rows->ops;
 
@@ -85,7 +85,7 @@ bool rules_reap(struct store_rules *rules, struct error *err)
 			return false;
 		if (dead == NULL)
 			return true;
-		ok = give_up(rules, dead, &count, err);
+		ok = rules_give_up(rules, dead, &count, err);
 		free(dead);
 		if (!ok)
 			return false;
@@ -126,7 +126,7 @@ bool rules_adopt(struct store_rules *rules, struct error *err)
 
 bool rules_disown(struct store_rules *rules, struct error *err)
 {
-	return give_up(rules, rules->call->owner, &rules->call->went, err);
+	return rules_give_up(rules, rules->call->owner, &rules->call->went, err);
 }
 
 bool rules_sweep(struct store_rules *rules, struct error *err)

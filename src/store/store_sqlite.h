@@ -7,6 +7,7 @@
  *      store_sqlite_clock.c    what time it is
  *      store_sqlite_read.c     what only reads
  *      store_sqlite_commit.c   one commit a turn, busy, checkpoints
+ *      store_sqlite_fair.c     no writer waits for ever
  *      store_sqlite_sql.c      every statement, prepared once
  *      store_sqlite_rows.c     row <-> struct job
  *      store_sqlite_turn.c     who is next, locks, owners
@@ -36,6 +37,8 @@ struct store_sqlite {
 	double busy_since_s;            /* monotonic; 0: the last try found the lock free */
 	double read_busy_since_s;       /* likewise, of reading */
 	unsigned busy_tries;
+	int fair_fd;                    /* -1: none */
+	bool asking;                    /* for a turn, as we have waited long */
 	int failure;                    /* SQLite's primary code of the last failure */
 	bool apart;                     /* one of the waiting calls fails, and is to fail alone */
 	bool fast;                      /* commits are not waited for: what is lost does not matter */
@@ -72,6 +75,16 @@ void store_sqlite_commit_init(struct store_sqlite *sqlite);
 /* Once the database is open: watches the length of its log. */
 void store_sqlite_commit_watch(struct store_sqlite *sqlite);
 void store_sqlite_commit_finish(struct store_sqlite *sqlite);
+
+/* -- store_sqlite_fair.c -- */
+/* Makes the file if it is not there and we may. */
+void store_sqlite_fair_open(struct store_sqlite *sqlite);
+void store_sqlite_fair_close(struct store_sqlite *sqlite);
+/* Asks all other writers to pause after their commits, until it is taken back. */
+void store_sqlite_fair_ask(struct store_sqlite *sqlite);
+void store_sqlite_fair_thank(struct store_sqlite *sqlite);
+/* Whether another one asks. */
+bool store_sqlite_fair_asked(const struct store_sqlite *sqlite);
 
 /* -- the rows' operations -- */
 struct store_sqlite *store_sqlite_of(struct store_rows *rows);

@@ -21,6 +21,9 @@ enum {
 	BUSY_DOUBLINGS = 5,
 	BUSY_MAX_MS = 40,
 	BUSY_GIVE_UP_S = 30,
+	BUSY_ASK_MS = 100,              /* who has waited so long asks the others to pause */
+	BUSY_ASKING_MS = 4,             /* and then tries so often */
+	GIVE_WAY_MS = 10,               /* the pause, in which whoever asks tries at least once */
 };
 
 /* -- the calls of a batch ------------------------------------------------------------------------ */
@@ -147,6 +150,21 @@ static void start_over(struct store_sqlite *sqlite, struct list *calls)
 	store_batch_put_back(&sqlite->batch, calls, 0);
 }
 
+static void have_turn(struct store_sqlite *sqlite)
+{
+	sqlite->busy_tries = 0;
+	store_sqlite_fair_thank(sqlite);
+}
+
+/* The next commit of ours is put off; what is asked for meanwhile joins it. */
+static void give_way(struct store_sqlite *sqlite)
+{
+	struct list none;
+
+	list_init(&none);
+	store_batch_put_back(&sqlite->batch, &none, GIVE_WAY_MS / 1000.0);
+}
+
 /* Puts the batch off; false when it has been put off for too long. */
 static bool wait_for_lock(struct store_sqlite *sqlite, struct list *calls, struct error *err)
 {
@@ -157,10 +175,14 @@ static bool wait_for_lock(struct store_sqlite *sqlite, struct list *calls, struc
 		sqlite->busy_since_s = now_s;
 		sqlite->store.figures.busy++;
 	}
+	if ((now_s - sqlite->busy_since_s) * 1000 > BUSY_ASK_MS)
+		store_sqlite_fair_ask(sqlite);
+	if (sqlite->asking)
+		delay_ms = BUSY_ASKING_MS;
 	if (now_s - sqlite->busy_since_s > BUSY_GIVE_UP_S) {
 		error_set(err, ERROR_TEMPORARY, "store: %s has been locked by another process for %d s", sqlite->path,
 			BUSY_GIVE_UP_S);
-		sqlite->busy_tries = 0;
+		have_turn(sqlite);
 		return false;
 	}
 	store_batch_put_back(&sqlite->batch, calls, delay_ms / 1000 * (0.5 + random_unit()));
@@ -197,12 +219,14 @@ static void run_batch(struct store_batch *batch)
 
 	list_init(&calls);
 	store_batch_take(batch, &calls);
+	if (list_empty(&calls))
+		return;
 	ok = set_durable(sqlite, &calls, &err) && sql_run_values(sqlite, SQL_BEGIN, &err, NULL, 0);
 	if (!ok && sqlite->failure == SQLITE_BUSY) {
 		if (wait_for_lock(sqlite, &calls, &err))
 			return;
 	} else {
-		sqlite->busy_tries = 0;
+		have_turn(sqlite);
 		ok = ok && commit_calls(sqlite, &calls, &again, &err);
 	}
 	store_note_stall(&sqlite->store, clock_monotonic_s() - began_s);
@@ -212,6 +236,8 @@ static void run_batch(struct store_batch *batch)
 	}
 	if (!ok)
 		fail_all(&calls, &err);
+	if (store_sqlite_fair_asked(sqlite))
+		give_way(sqlite);
 	store_batch_complete(batch, &calls);
 }
 

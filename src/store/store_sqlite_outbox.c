@@ -3,11 +3,6 @@
 #include "base/mem.h"
 #include "store/store_sqlite.h"
 
-static bool is_open(const struct store_delivery *delivery)
-{
-	return delivery->next_try_ms > 0 || delivery->dead;
-}
-
 static bool was_said(struct store_rows *rows, const char *dedup_key, bool *said, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
@@ -23,7 +18,7 @@ static bool add_delivery(struct store_rows *rows, const struct store_delivery *d
 {
 	return sql_run(store_sqlite_of(rows), SQL_ADD_DELIVERY, err, SQL_TEXT(delivery->sink), SQL_TEXT(delivery->event),
 		SQL_TEXT(delivery->job_id), SQL_INTEGER(delivery->created_ms), SQL_INTEGER(delivery->next_try_ms),
-		SQL_INTEGER(delivery->tries), SQL_INTEGER(is_open(delivery)), SQL_INTEGER(delivery->dead),
+		SQL_INTEGER(delivery->tries), SQL_INTEGER(store_delivery_is_open(delivery)), SQL_INTEGER(delivery->dead),
 		SQL_TEXT(delivery->error), SQL_TEXT(dedup_key), SQL_TEXT(delivery->payload));
 }
 
@@ -79,11 +74,12 @@ static bool free_claims(struct store_rows *rows, const char *owner, int64_t now_
 	return sql_run(store_sqlite_of(rows), SQL_FREE_CLAIMS, err, SQL_TEXT(owner), SQL_INTEGER(now_ms));
 }
 
-static bool write_delivery(struct store_rows *rows, const struct store_delivery *delivery, struct error *err)
+static bool write_delivery(struct store_rows *rows, const struct store_delivery *delivery, const char *owner,
+	struct error *err)
 {
 	return sql_run(store_sqlite_of(rows), SQL_WRITE_DELIVERY, err, SQL_INTEGER(delivery->id),
-		SQL_INTEGER(delivery->next_try_ms), SQL_INTEGER(delivery->tries), SQL_INTEGER(is_open(delivery)),
-		SQL_INTEGER(delivery->dead), SQL_TEXT(delivery->error));
+		SQL_INTEGER(delivery->next_try_ms), SQL_INTEGER(delivery->tries), SQL_INTEGER(store_delivery_is_open(delivery)),
+		SQL_INTEGER(delivery->dead), SQL_TEXT(delivery->error), SQL_TEXT(owner), SQL_INTEGER(delivery->kept));
 }
 
 static bool delivery_time(struct store_rows *rows, int64_t *due_ms, struct error *err)

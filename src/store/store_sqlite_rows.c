@@ -281,14 +281,16 @@ static bool ended(struct store_rows *rows, const struct store_pruned *pruned, si
 		err);
 }
 
-static bool forget(struct store_rows *rows, const struct store_row *row, bool *gone, struct error *err)
+static bool forget(struct store_rows *rows, const struct store_row *row, int64_t dead_before_ms, bool *gone,
+	struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
 	const struct job *job = row->job;
 	int64_t untold = 0;
 
 	*gone = false;
-	if (!store_sqlite_one_integer(sqlite, sql_query(sqlite, SQL_UNTOLD, err, SQL_TEXT(job->id)), &untold, err))
+	if (!store_sqlite_one_integer(sqlite, sql_query(sqlite, SQL_UNTOLD, err, SQL_TEXT(job->id),
+		SQL_INTEGER(dead_before_ms)), &untold, err))
 		return false;
 	if (untold != 0)
 		return true;

@@ -116,7 +116,7 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_CLAIM_DELIVERY] = "UPDATE outbox SET claimed_by = ?2, next_try_ms = ?3 WHERE id = ?1",
 	[SQL_FREE_CLAIMS] = "UPDATE outbox SET claimed_by = NULL, next_try_ms = ?2 WHERE claimed_by = ?1",
 	[SQL_WRITE_DELIVERY] = "UPDATE outbox SET next_try_ms = ?2, tries = ?3, open = ?4, dead = ?5, error = ?6,"
-		" claimed_by = NULL WHERE id = ?1",
+		" claimed_by = CASE WHEN ?8 THEN claimed_by END WHERE id = ?1 AND claimed_by = ?7",
 	[SQL_DELIVERY_TIME] = "SELECT min(next_try_ms) FROM outbox WHERE open = 1 AND dead = 0",
 	[SQL_REVIVE_ONE] = "UPDATE outbox SET dead = 0, tries = 0, next_try_ms = ?2 WHERE id = ?1 AND dead = 1",
 	[SQL_REVIVE_ALL] = "UPDATE outbox SET dead = 0, tries = 0, next_try_ms = ?1 WHERE dead = 1",
@@ -126,7 +126,7 @@ static const char *const texts[SQL_STATEMENTS] = {
 
 	[SQL_ENDED] = ROW "WHERE j.live = 0 AND (j.finished_ms, j.seq) > (?1, ?2) AND j.finished_ms < ?3"
 		" ORDER BY j.finished_ms, j.seq LIMIT ?4",
-	[SQL_UNTOLD] = "SELECT 1 FROM outbox WHERE job_id = ?1 AND +open = 1 LIMIT 1",
+	[SQL_UNTOLD] = "SELECT 1 FROM outbox WHERE job_id = ?1 AND +open = 1 AND (+dead = 0 OR next_try_ms >= ?2) LIMIT 1",
 	[SQL_FORGET_JOB] = "DELETE FROM jobs WHERE seq = ?1",
 	[SQL_FORGET_BODY] = "DELETE FROM bodies WHERE job = ?1",
 	[SQL_FORGET_ATTEMPTS] = "DELETE FROM attempts WHERE job = ?1",

@@ -155,7 +155,7 @@ BEGIN
 	WHEN 'intend', 'started', 'retry', 'note_wait', 'finish' THEN RETURN write_about(call, me);
 	WHEN 'admit' THEN RETURN admit(call, me, lease_ms, registered);
 	WHEN 'note' THEN RETURN note_messages(call, me);
-	WHEN 'say' THEN RETURN say(call);
+	WHEN 'say' THEN RETURN say(call, me);
 	WHEN 'renew' THEN RETURN renew(me, lease_ms, registered);
 	WHEN 'adopt' THEN RETURN adopt(call, me, lease_ms, registered);
 	WHEN 'sweep' THEN RETURN sweep(me);
@@ -167,7 +167,7 @@ BEGIN
 	WHEN 'note_crash' THEN RETURN note_crash(call->>'key', call->>'owner');
 	WHEN 'take_rate' THEN RETURN take_rate(call);
 	WHEN 'claim_deliveries' THEN RETURN claim_deliveries((call->>'max')::bigint, me);
-	WHEN 'note_deliveries' THEN RETURN note_deliveries(call->'deliveries');
+	WHEN 'note_deliveries' THEN RETURN note_deliveries(call->'deliveries', me);
 	WHEN 'replay' THEN RETURN replay((call->>'id')::bigint);
 	WHEN 'prune' THEN RETURN prune(call);
 	WHEN 'import' THEN RETURN import(call);
@@ -218,6 +218,7 @@ BEGIN
 		RAISE EXCEPTION 'batch % is to come behind %, and the last one was %', number, after, last USING ERRCODE = 'GT002';
 	END IF;
 	PERFORM set_config('gantry.me', coalesce(batch->>'owner', ''), true),
+		set_config('gantry.place', coalesce(batch->>'place', ''), true),
 		set_config('gantry.steady_moved_ms', batch->>'steady_moved_ms', true),
 		set_config('gantry.boot_moved_ms', batch->>'boot_moved_ms', true);
 	PERFORM take_slots((batch->>'wide')::boolean, batch->'names', batch->'ids');

@@ -76,7 +76,8 @@ BEGIN
 		PERFORM end_attempt(job, NULL, -1, now);
 	END IF;
 	UPDATE jobs SET state = 'launching', news = news & ~1, waits_for = NULL, next_try_ms = 0,
-		attempt = next.number, step = next.step WHERE id = job.id;
+		attempt = next.number, step = next.step, place = CASE WHEN (given->>'bound')::boolean THEN my_place() END
+		WHERE id = job.id;
 	INSERT INTO attempts (job_id, number, step, token, request, handle, intended_ms, started_ms, timeout_ms)
 		VALUES (job.id, next.number, next.step, next.token, next.request, next.handle, next.intended_ms,
 			next.started_ms, next.timeout_ms)

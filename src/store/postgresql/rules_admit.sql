@@ -18,7 +18,7 @@ BEGIN
 			newcomer.not_before_ms := least(newcomer.not_before_ms, older.not_before_ms);
 		END IF;
 		UPDATE jobs SET state = 'superseded', wait = 0, news = news | 2, finished_ms = now, waits_for = NULL,
-			next_try_ms = 0, detail = format('superseded by job %s', newcomer.id)
+			next_try_ms = 0, settled = false, detail = format('superseded by job %s', newcomer.id)
 			WHERE id = older.id AND wait > 0 RETURNING * INTO older;
 		PERFORM wake(older.owner);
 		ended := array_append(ended, older);

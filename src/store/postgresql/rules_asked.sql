@@ -9,7 +9,8 @@ AS $$
 		'grants', to_jsonb(grants))
 $$;
 
--- Nothing of it was launched that has not ended: it ends here; its owner still has to settle the message.
+-- Nothing of it was launched that has not ended: it ends here; its owner, or who adopts it, still has to tell of it
+-- and to settle the message, so it is not settled until then.
 CREATE OR REPLACE FUNCTION end_at_once(job jobs, why text, asker text) RETURNS jsonb LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -17,7 +18,8 @@ DECLARE
 BEGIN
 	UPDATE jobs SET state = 'cancelled', wait = 0, news = news | 8, reason = why,
 		detail = format('%s by %s', why, left(asker, 960)), exit_code = -1, finished_ms = now, waits_for = NULL,
-		next_try_ms = 0, cancelled_by = asker, cancel_reason = why WHERE id = job.id RETURNING * INTO job;
+		next_try_ms = 0, cancelled_by = asker, cancel_reason = why, settled = false WHERE id = job.id
+		RETURNING * INTO job;
 	PERFORM wake(job.owner);
 	RETURN answer('done', job, pass_on(job, now));
 END $$;
@@ -110,7 +112,8 @@ BEGIN
 	IF job.id IS NULL THEN
 		RETURN answer('unknown', NULL, '{}');
 	END IF;
-	IF job.live THEN
+	-- A message that is not gone yet would bring the end back.  Without one, only the word of the end is left to do.
+	IF NOT is_final(job.state) OR (NOT job.settled AND job.message_id IS NOT NULL) THEN
 		RETURN answer('refused', job, '{}');
 	END IF;
 	-- It would end at once: then it rather stays as it is, and the asker is told why.

@@ -2,17 +2,39 @@
 -- rules_outbox.sql - what is still to be told, and what may be forgotten.  A delivery is open until it has arrived;
 -- a dead one is open too, until somebody replays it.
 
-CREATE OR REPLACE FUNCTION say(call jsonb) RETURNS jsonb LANGUAGE plpgsql
+-- A speaker that has lost its job, or whose move others have made impossible, has nothing to tell of it.
+CREATE OR REPLACE FUNCTION check_speaker(speaker jsonb, me text) RETURNS jsonb LANGUAGE plpgsql
+AS $$
+DECLARE
+	ours record;
+	wanted text := speaker->>'state';
+BEGIN
+	SELECT * INTO ours FROM find_ours(speaker->>'id', me, (speaker->>'fence')::bigint);
+	IF ours.refused IS NULL AND (is_final(wanted) AND NOT may_move((ours.job).state, wanted)
+		OR wanted = 'queued' AND (ours.job).state NOT IN ('queued', 'launching', 'running')) THEN
+		RETURN refuse('lost', format('job %s is %s and does not become %s', speaker->>'id', (ours.job).state, wanted));
+	END IF;
+	RETURN ours.refused;
+END $$;
+
+CREATE OR REPLACE FUNCTION say(call jsonb, me text) RETURNS jsonb LANGUAGE plpgsql
 AS $$
 DECLARE
 	now bigint := now_ms();
 	given jsonb;
+	refused jsonb;
 BEGIN
 	FOR given IN SELECT value FROM jsonb_array_elements(call->'deliveries') LOOP
 		IF octet_length(given->>'payload') > 262144 THEN
 			RETURN refuse('invalid', format('what is to be told to %s has more than 262144 bytes', given->>'sink'));
 		END IF;
 	END LOOP;
+	IF call ? 'speaker' THEN
+		refused := check_speaker(call->'speaker', me);
+		IF refused IS NOT NULL THEN
+			RETURN refused;
+		END IF;
+	END IF;
 	IF EXISTS (SELECT FROM outbox WHERE dedup_key = call->>'dedup_key') THEN
 		RETURN '{}';
 	END IF;
@@ -41,11 +63,17 @@ BEGIN
 		(SELECT coalesce(min(next_try_ms), 0) FROM outbox WHERE open AND NOT dead));
 END $$;
 
-CREATE OR REPLACE FUNCTION note_deliveries(noted jsonb) RETURNS jsonb LANGUAGE plpgsql
+-- What is not claimed by the caller, or not any more, is left as it is.  Of a dead one next_try_ms is when it was
+-- given up.  Workers of the version before do not say whether they keep a claim: each of their notes ends it, and they
+-- are believed as long as nobody has claimed it since and it is not over.
+CREATE OR REPLACE FUNCTION note_deliveries(noted jsonb, me text) RETURNS jsonb LANGUAGE plpgsql
 AS $$
 BEGIN
-	UPDATE outbox o SET next_try_ms = n.next_try_ms, tries = n.tries, dead = n.dead, error = n.error, claimed_by = NULL
-		FROM jsonb_array_elements(noted) one, jsonb_populate_record(NULL::outbox, one) n WHERE o.id = n.id;
+	UPDATE outbox o SET next_try_ms = CASE WHEN n.dead THEN now_ms() ELSE n.next_try_ms END, tries = n.tries,
+		dead = n.dead, error = n.error, claimed_by = CASE WHEN (one->>'kept')::boolean THEN me END
+		FROM jsonb_array_elements(noted) one, jsonb_populate_record(NULL::outbox, one) n
+		WHERE o.id = n.id AND (o.claimed_by = me OR
+			(NOT one ? 'kept' AND o.claimed_by IS NULL AND o.open AND NOT o.dead));
 	RETURN '{}';
 END $$;
 
@@ -58,11 +86,11 @@ END $$;
 
 -- -- what may be forgotten -------------------------------------------------------------------------------
 
--- With body, attempts and deliveries, if none of these is open.
-CREATE OR REPLACE FUNCTION forget(old text) RETURNS boolean LANGUAGE plpgsql
+-- With body, attempts and deliveries, if none of these is open but such as were given up before a moment.
+CREATE OR REPLACE FUNCTION forget(old text, dead_before_ms bigint) RETURNS boolean LANGUAGE plpgsql
 AS $$
 BEGIN
-	IF EXISTS (SELECT FROM outbox WHERE job_id = old AND open) THEN
+	IF EXISTS (SELECT FROM outbox WHERE job_id = old AND open AND NOT (dead AND next_try_ms < dead_before_ms)) THEN
 		RETURN false;
 	END IF;
 	DELETE FROM jobs WHERE id = old;
@@ -72,7 +100,7 @@ BEGIN
 	RETURN true;
 END $$;
 
--- Jobs that may not be forgotten yet, as they have something undelivered, must not be in the way of the others: the
+-- Jobs that may not be forgotten yet, as something of them is to be delivered, must not be in the way of the others: the
 -- next call goes on behind the last that was looked at.
 CREATE OR REPLACE FUNCTION prune(call jsonb) RETURNS jsonb LANGUAGE plpgsql
 AS $$
@@ -90,7 +118,7 @@ BEGIN
 	FOR old IN SELECT * FROM jobs WHERE NOT live AND (finished_ms, seq) > (last_ms, last_seq) AND finished_ms < older
 		ORDER BY finished_ms, seq LIMIT most FOR UPDATE SKIP LOCKED LOOP
 		looked := looked + 1;
-		went := went + forget(old.id)::integer;
+		went := went + forget(old.id, older)::integer;
 		last_ms := old.finished_ms;
 		last_seq := old.seq;
 	END LOOP;

@@ -8,6 +8,31 @@ DECLARE
 BEGIN
 	INSERT INTO owners (id, lease_until_ms, registered_ms) VALUES (me, now + lease_ms, now)
 		ON CONFLICT (id) DO UPDATE SET lease_until_ms = now + lease_ms;
+	PERFORM write_place(now + lease_ms);
+END $$;
+
+-- Where the client is; NULL: nowhere that an attempt could be bound to.
+CREATE OR REPLACE FUNCTION my_place() RETURNS text LANGUAGE sql STABLE
+AS $$
+	SELECT nullif(current_setting('gantry.place', true), '')
+$$;
+
+-- All owners of a host write the same row: who finds it locked need not wait, as another writes as much.  An insert
+-- would wait for that one, whatever it is to do about a conflict.
+CREATE OR REPLACE FUNCTION write_place(until_ms bigint) RETURNS void LANGUAGE plpgsql
+AS $$
+DECLARE
+	mine text := my_place();
+BEGIN
+	IF mine IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM FROM places WHERE id = mine FOR UPDATE SKIP LOCKED;
+	IF FOUND THEN
+		UPDATE places SET lease_until_ms = greatest(lease_until_ms, until_ms) WHERE id = mine;
+	ELSIF NOT EXISTS (SELECT FROM places WHERE id = mine) THEN
+		INSERT INTO places (id, lease_until_ms) VALUES (mine, until_ms) ON CONFLICT DO NOTHING;
+	END IF;
 END $$;
 
 -- NULL, or that the registration is gone.  The share that is taken keeps others from removing it until we commit.
@@ -53,8 +78,8 @@ BEGIN
 	IF (SELECT count(*) FROM (SELECT FROM ended LIMIT 501) few) <= 500 THEN
 		RETURN;
 	END IF;
-	WITH some AS (SELECT ctid FROM ended LIMIT 20000 FOR UPDATE SKIP LOCKED),
-		gone AS (DELETE FROM ended WHERE ctid IN (SELECT ctid FROM some) RETURNING state, jobs)
+	WITH taken AS (SELECT ctid FROM ended LIMIT 20000 FOR UPDATE SKIP LOCKED),
+		gone AS (DELETE FROM ended WHERE ctid IN (SELECT ctid FROM taken) RETURNING state, jobs)
 	INSERT INTO ended SELECT state, sum(jobs) FROM gone GROUP BY state HAVING sum(jobs) <> 0;
 END $$;
 
@@ -120,6 +145,23 @@ BEGIN
 	RETURN jsonb_build_object('went', give_up(gone));
 END $$;
 
+-- What became of an attempt that is bound to another host can be told only there: it is given up when nobody of that
+-- host is here any more and its timeout is over, or somebody has asked for its end.
+CREATE OR REPLACE FUNCTION may_take(job jobs, lease_ms bigint) RETURNS boolean LANGUAGE plpgsql
+AS $$
+BEGIN
+	IF job.place IS NULL OR job.place = my_place() OR job.state NOT IN ('launching', 'running', 'cancelling') THEN
+		RETURN true;
+	END IF;
+	IF NOT may_judge(lease_ms) OR
+		EXISTS (SELECT FROM places p WHERE p.id = job.place AND p.lease_until_ms > lease_now_ms()) THEN
+		RETURN false;
+	END IF;
+	RETURN job.state = 'cancelling' OR EXISTS (SELECT FROM attempts a
+		WHERE a.job_id = job.id AND a.number = job.attempt AND a.step = job.step AND a.timeout_ms > 0
+			AND coalesce(nullif(a.started_ms, 0), a.intended_ms) + a.timeout_ms <= now_ms());
+END $$;
+
 CREATE OR REPLACE FUNCTION adopt(call jsonb, me text, lease_ms bigint, registered boolean) RETURNS jsonb
 LANGUAGE plpgsql
 AS $$
@@ -133,8 +175,8 @@ BEGIN
 	END IF;
 	PERFORM reap(me, lease_ms);
 	WITH free AS (
-		SELECT id FROM jobs WHERE owner IS NULL AND live ORDER BY seq LIMIT (call->>'max')::bigint
-		FOR UPDATE SKIP LOCKED), taken AS (
+		SELECT id FROM jobs j WHERE owner IS NULL AND live AND may_take(j, lease_ms) ORDER BY seq
+		LIMIT (call->>'max')::bigint FOR UPDATE SKIP LOCKED), taken AS (
 		UPDATE jobs j SET owner = me, fence = fence + 1, news = 0 FROM free WHERE j.id = free.id RETURNING j AS job)
 	SELECT jsonb_agg(job_json(job, true) ORDER BY (job).seq) INTO whole FROM taken;
 	RETURN jsonb_build_object('jobs', coalesce(whole, '[]'));

@@ -12,6 +12,7 @@
 --      waiters:KEY             places by rank; delayed: by not_before_ms; ended: by finished_ms
 --      lock:KEY, held          holder, grant, since_ms; the held keys in order
 --      owners                  ids by the end of their lease
+--      places                  hosts by the end of the last lease that one of their owners had
 --      delivery:ID             a hash; deliveries, open, due, dead, jobless(_open), told:JOB, claims:OWNER, said:KEY
 --      crash:KEY, crashes      who crashed by it and when
 --      rate:BUCKET             a hash
@@ -37,7 +38,7 @@ local NO_EXIT_CODE = -1
 local me = {}
 local now_ms, lease_now_ms, rate_now_ms
 
-local rows = { found = {}, told = {}, orphans = false }
+local rows = { found = {}, told = {}, alive = {}, orphans = false }
 
 -- Of the parts all but the last carry their length, so that no two keys are the same text.
 local function key(name, ...)
@@ -65,7 +66,7 @@ end
 
 local TEXTS = { 'id', 'project', 'deployer', 'queue', 'lock_key', 'policy', 'commit', 'ref', 'stage', 'state',
 	'reason', 'detail', 'message_id', 'receipt', 'message_group', 'token', 'handle', 'waits_for', 'cancelled_by',
-	'cancel_reason', 'owner' }
+	'cancel_reason', 'owner', 'place' }
 local NUMBERS = { 'priority', 'not_before_ms', 'exit_code', 'seq', 'accepted_ms', 'finished_ms', 'hidden_until_ms',
 	'received_ms', 'deliveries', 'settled', 'attempt', 'step', 'intended_ms', 'started_ms', 'timeout_ms', 'failures',
 	'losses', 'next_try_ms', 'fence', 'grant', 'wait', 'news', 'rank' }
@@ -319,6 +320,33 @@ end
 
 function rows.write_owner(owner, until_ms)
 	command('ZADD', key('owners'), until_ms, owner)
+	if me.place ~= '' then
+		command('ZADD', key('places'), until_ms, me.place)
+		rows.alive[me.place] = nil
+	end
+end
+
+-- An attempt's host names the attempt, too: workers of the version before, which know of no hosts, leave an earlier
+-- attempt's in the row.
+function rows.bind(job, place)
+	return string.format('%s/%.0f/%.0f', place, job.attempt, job.step)
+end
+
+-- The host that the present attempt is bound to, from the fields of a row; nil: none.
+function rows.bound_to(bound, attempt, step)
+	return bound and attempt and step and string.match(bound, '^(.*)/' .. attempt .. '/' .. step .. '$')
+end
+
+-- Asked about many jobs of the same few hosts.
+function rows.is_place_alive(place)
+	if rows.alive[place] == nil then
+		rows.alive[place] = (tonumber(command('ZSCORE', key('places'), place) or 0)) > lease_now_ms
+	end
+	return rows.alive[place]
+end
+
+function rows.forget_places()
+	command('ZREMRANGEBYSCORE', key('places'), '-inf', lease_now_ms)
 end
 
 local RELEASE_STEP = 1000

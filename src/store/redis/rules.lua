@@ -57,6 +57,7 @@ function rules.intend(call)
 	job.intended_ms = tonumber(given.intended_ms)
 	job.started_ms = tonumber(given.started_ms)
 	job.timeout_ms = tonumber(given.timeout_ms)
+	job.place = given.bound == '1' and me.place ~= '' and rows.bind(job, me.place) or nil
 	rows.save(job)
 	rows.begin_attempt(job, given.request)
 end
@@ -124,6 +125,12 @@ local function end_row(job, state)
 	job.finished_ms = now_ms
 	clear_wait(job)
 	rows.save(job)
+end
+
+-- What others have ended: somebody still has to tell of it, so it is not settled until its owner says so.
+local function end_for_others(job, state)
+	job.settled = 0
+	end_row(job, state)
 end
 
 function rules.finish(call)

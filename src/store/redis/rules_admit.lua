@@ -23,7 +23,7 @@ local function supersede(newcomer)
 		inherit(newcomer, job)
 		job.news = bit.bor(job.news, NEWS_SUPERSEDED)
 		job.detail = 'superseded by job ' .. newcomer.id
-		end_row(job, 'superseded')
+		end_for_others(job, 'superseded')
 		ended[#ended + 1] = job
 		job = rows.any_waiting(newcomer.lock_key, newcomer.deployer)
 	end

@@ -17,12 +17,12 @@ end
 local function end_at_once(job, reason, by)
 	job.cancelled_by = by
 	job.cancel_reason = reason
-	-- Its owner still has to settle the message.
+	-- Its owner, or who adopts it, still has to tell of it and to settle the message.
 	job.news = bit.bor(job.news, NEWS_CANCEL)
 	job.exit_code = NO_EXIT_CODE
 	job.reason = reason
 	job.detail = said_by(reason, by)
-	end_row(job, 'cancelled')
+	end_for_others(job, 'cancelled')
 	answer('done', job)
 	turn.pass_on(job)
 end
@@ -104,7 +104,8 @@ function rules.retry_finished(call)
 		answer('unknown')
 		return
 	end
-	if is_live(job) then
+	-- A message that is not gone yet would bring the end back.  Without one, only the word of the end is left to do.
+	if not is_final(job) or (job.settled == 0 and job.message_id) then
 		answer('refused', job)
 		return
 	end

@@ -115,6 +115,24 @@ local function say_one(given, dedup_key)
 	save_delivery(delivery)
 end
 
+-- From where there is another attempt.
+local REPEATS = { queued = true, launching = true, running = true }
+
+-- A speaker that has lost its job, or whose move others have made impossible, has nothing to tell of it.
+local function may_say(speaker)
+	local job = find_ours(speaker)
+	if not job then
+		return false
+	end
+	local ends = not FINAL[speaker.state] or job.state == speaker.state or MOVES[job.state][speaker.state]
+	local repeats = speaker.state ~= 'queued' or REPEATS[job.state]
+	if not ends or not repeats then
+		refuse('lost', 'store: job ' .. job.id .. ' is ' .. job.state .. ' and does not become ' .. speaker.state)
+		return false
+	end
+	return true
+end
+
 function rules.say(call)
 	for _, given in ipairs(call.given) do
 		if #given.payload > LIMIT_DELIVERY_BYTES then
@@ -122,6 +140,9 @@ function rules.say(call)
 				' bytes')
 			return
 		end
+	end
+	if call.id and not may_say(call) then
+		return
 	end
 	if call.dedup_key and command('EXISTS', key('said', call.dedup_key)) == 1 then
 		return
@@ -161,14 +182,18 @@ function rules.claim_deliveries(call)
 	out.next_due_ms = lowest_score(key('due'))
 end
 
+-- What is not claimed by the caller, or not any more, is left as it is.
 function rules.note_deliveries(call)
 	for _, given in ipairs(call.given) do
 		local delivery = read_delivery(tonumber(given.id))
-		if delivery then
-			end_claim(delivery)
+		if delivery and delivery.claimed_by == me.owner then
+			if given.kept ~= '1' then
+				end_claim(delivery)
+			end
 			delivery.tries = tonumber(given.tries)
-			delivery.next_try_ms = tonumber(given.next_try_ms)
 			delivery.dead = tonumber(given.dead)
+			-- Of a dead one it is when it was given up.
+			delivery.next_try_ms = delivery.dead == 1 and now_ms or tonumber(given.next_try_ms)
 			delivery.error = given.error
 			save_delivery(delivery)
 		end
@@ -197,12 +222,16 @@ end
 
 -- -- what may be forgotten -------------------------------------------------------------------------
 
-local function forget_job(job)
+local function holds_its_job(delivery, dead_before_ms)
+	return is_open(delivery) and not (delivery.dead == 1 and delivery.next_try_ms < dead_before_ms)
+end
+
+local function forget_job(job, dead_before_ms)
 	local told = key('told', job.id)
 	local deliveries = {}
 	for _, member in ipairs(command('ZRANGE', told, 0, -1)) do
 		local delivery = read_delivery(tonumber(member))
-		if is_open(delivery) then
+		if holds_its_job(delivery, dead_before_ms) then
 			return false
 		end
 		deliveries[#deliveries + 1] = delivery
@@ -234,14 +263,14 @@ local function ended_jobs(call, max)
 	return ended
 end
 
--- Jobs that may not be forgotten yet, as they have something undelivered, must not be in the way of the
+-- Jobs that may not be forgotten yet, as something of them is to be delivered, must not be in the way of the
 -- others: the next call goes on behind the last that was looked at.
 local function prune_jobs(call, max)
 	local ended = ended_jobs(call, max)
 	out.pruned_ms, out.pruned_seq = tonumber(call.pruned_ms), tonumber(call.pruned_seq)
 	for _, job in ipairs(ended) do
 		out.pruned_ms, out.pruned_seq = job.finished_ms, job.seq
-		if forget_job(job) then
+		if forget_job(job, tonumber(call.older_than_ms)) then
 			out.went = out.went + 1
 		end
 	end

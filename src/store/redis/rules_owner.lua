@@ -45,6 +45,44 @@ local function reap()
 			rows.release(id)
 		end
 	end
+	rows.forget_places()
+end
+
+local IN_PLACE = { launching = true, running = true, cancelling = true }
+
+-- What became of an attempt that is bound to another host can be told only there: it is given up when nobody of that
+-- host is here any more and its timeout is over, or somebody has asked for its end.
+local function may_take(id)
+	local bound = command('HMGET', key('job', id), 'place', 'state', 'started_ms', 'intended_ms', 'timeout_ms', 'attempt',
+		'step')
+	local place, state = rows.bound_to(bound[1], bound[6], bound[7]), bound[2]
+	local started_ms, intended_ms, timeout_ms = tonumber(bound[3] or 0), tonumber(bound[4] or 0), tonumber(bound[5] or 0)
+	if not place or place == me.place or not IN_PLACE[state] then
+		return true
+	end
+	if rows.is_place_alive(place) then
+		return false
+	end
+	return state == 'cancelling' or
+		(timeout_ms > 0 and (started_ms > 0 and started_ms or intended_ms) + timeout_ms <= now_ms)
+end
+
+-- The first that nobody owns, but for those that wait for their host.
+local function find_free(most)
+	local found, from = {}, 0
+	while #found < most do
+		local ids = command('ZRANGE', key('unowned'), from, from + most - 1)
+		for _, id in ipairs(ids) do
+			if #found < most and may_take(id) then
+				found[#found + 1] = rows.find(id)
+			end
+		end
+		from = from + most
+		if #ids < most then
+			break
+		end
+	end
+	return found
 end
 
 function rules.adopt(call)
@@ -52,8 +90,7 @@ function rules.adopt(call)
 		return
 	end
 	reap()
-	for _, id in ipairs(command('ZRANGE', key('unowned'), 0, tonumber(call.max) - 1)) do
-		local job = rows.find(id)
+	for _, job in ipairs(find_free(tonumber(call.max))) do
 		job.owner = me.owner
 		job.fence = job.fence + 1
 		job.news = 0

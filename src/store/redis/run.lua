@@ -21,6 +21,7 @@ local writes = head.number > 0
 me.owner = ARGV[3]
 me.lease_ms = tonumber(ARGV[4])
 me.registered = ARGV[5] == '1'
+me.place = ARGV[11]
 
 -- -- the clock -------------------------------------------------------------------------------------
 
@@ -54,7 +55,7 @@ end
 
 -- -- the calls -------------------------------------------------------------------------------------
 
-local at = 10
+local at = 11
 
 local function next_word()
 	at = at + 1

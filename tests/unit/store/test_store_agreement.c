@@ -42,7 +42,7 @@ static struct step throw_step(int64_t now_ms)
 		.what = dice(20), .id = dice(IDS), .owner = dice(2), .policy = (enum lock_policy)dice(LOCK_POLICIES),
 		.priority = (int)dice(10), .key = dice(3), .group = dice(5), .deployer = dice(2),
 		/* Well away from the steps of the clock, as the stores do not ask it in the same moment. */
-		.not_before_ms = dice(4) == 0 ? now_ms + 15000 + 10000 * dice(3) : 0,
+		.not_before_ms = dice(4) == 0 ? now_ms + 150000 + 100000 * dice(3) : 0,
 		.received_ms = now_ms, .end = dice(2) == 0 ? JOB_CANCELLED : JOB_FAILED, .released = dice(8) == 0,
 	};
 }
@@ -96,7 +96,8 @@ static void admit(struct store_fixture *fixture, struct store *store, const stru
 static void write_about(struct store_fixture *fixture, struct store *store, const struct step *step, struct buf *out)
 {
 	char id[16];
-	struct heard heard = { 0 };
+	const struct store_delivery said = { .sink = "s", .event = "e", .job_id = id, .payload = "{}" };
+	struct heard heard = { 0 }, word = { 0 };
 	struct job_result result;
 	struct job *job;
 
@@ -119,9 +120,14 @@ static void write_about(struct store_fixture *fixture, struct store *store, cons
 		store_note_messages(store, jobs, 1, heard_done, &heard);
 		break;
 	}
-	default: store_finish(store, job, &result, heard_finished, &heard); break;
+	default:
+		job->state = step->end;
+		store_say(store, job, &said, 1, NULL, heard_done, &word);
+		store_finish(store, job, &result, heard_finished, &heard);
+		break;
 	}
 	hear(fixture, &heard);
+	buf_printf(out, "said %s ", error_kind_name(word.err.kind));
 	told(out, &heard);
 	job_destroy(job);
 }
@@ -320,8 +326,8 @@ static void live_through(struct store_fixture *const *fixtures, size_t count, ui
 		struct step step = throw_step(clock_wall_ms());
 
 		if (dice(20) == 0) {
-			clock_shift(0, 10000);
-			shifted_ms += 10000;
+			clock_shift(0, 100000);
+			shifted_ms += 100000;
 		}
 		say_all(fixtures[0], &step, n % DESCRIBED == 0, &first);
 		for (size_t i = 1; i < count; i++) {

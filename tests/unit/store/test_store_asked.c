@@ -77,6 +77,67 @@ static void job_that_was_not_launched_is_cancelled_at_once(void **state)
 	destroy_all(jobs, 2);
 }
 
+static void admit_as_nobodys(struct store_fixture *fixture, struct job *job)
+{
+	struct store_admission admission = { .job = job, .released = true };
+	struct heard heard = { 0 };
+
+	xreplace(&job->message.id, NULL);
+	xreplace(&job->message.receipt, NULL);
+	store_admit(fixture->a, &admission, 1, heard_done, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+	assert_int_equal(admission.verdict, STORE_ADMITTED_NEW);
+}
+
+static void want_adopted_as(struct store_fixture *fixture, const char *ids, enum job_state state)
+{
+	struct heard heard;
+
+	want_adopt(fixture, fixture->b, 9, &heard);
+	assert_string_equal(heard_ids(&heard), ids);
+	for (size_t i = 0; i < heard.count; i++) {
+		assert_int_equal(heard.jobs[i]->state, state);
+		settle(fixture, fixture->b, heard.jobs[i]);
+	}
+	heard_finish(&heard);
+	want_adopt(fixture, fixture->b, 9, &heard);
+	assert_int_equal(heard.count, 0);
+	heard_finish(&heard);
+}
+
+/* No message brings them back: somebody adopts them to tell of their end. */
+static void job_of_nobody_that_others_have_ended_is_adopted_once(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *jobs[] = { make_job("1", LOCK_LATEST), make_job("2", LOCK_LATEST), make_job("3", LOCK_LATEST),
+		make_job("4", LOCK_PARALLEL), make_job("5", LOCK_PARALLEL) };
+
+	want_admit(fixture, fixture->a, jobs[0]);
+	admit_as_nobodys(fixture, jobs[1]);
+	want_admit(fixture, fixture->a, jobs[2]);
+	want_adopted_as(fixture, "2", JOB_SUPERSEDED);
+	admit_as_nobodys(fixture, jobs[3]);
+	want_asked(fixture, fixture->a, store_cancel, "4", STORE_ASKED_DONE, "4@-", "");
+	/* Its end need not be told first. */
+	want_asked(fixture, fixture->a, store_retry_finished, "4", STORE_ASKED_DONE, "4@-", "");
+	want_asked(fixture, fixture->a, store_cancel, "4", STORE_ASKED_DONE, "4@-", "");
+	want_adopted_as(fixture, "4", JOB_CANCELLED);
+	want_asked(fixture, fixture->a, store_retry_finished, "4", STORE_ASKED_DONE, "4@-", "");
+	want_adopted_as(fixture, "4", JOB_QUEUED);
+	/* One whose owner dies before it has heard of the end. */
+	xreplace(&jobs[4]->message.id, NULL);
+	want_admit(fixture, fixture->a, jobs[4]);
+	want_asked(fixture, fixture->b, store_cancel, "5", STORE_ASKED_DONE, "5@a", "");
+	want_finish(fixture, fixture->a, jobs[0], JOB_FAILED, "3@a");
+	want_finish(fixture, fixture->a, jobs[2], JOB_FAILED, "");
+	settle(fixture, fixture->a, jobs[0]);
+	settle(fixture, fixture->a, jobs[2]);
+	want_disown(fixture, fixture->b, "a");
+	want_adopted_as(fixture, "5", JOB_CANCELLED);
+	destroy_all(jobs, 5);
+}
+
 static void job_between_two_attempts_is_cancelled_at_once(void **state)
 {
 	struct store_fixture *fixture = *state;
@@ -702,6 +763,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(job_that_was_not_launched_is_cancelled_at_once),
+		cmocka_unit_test(job_of_nobody_that_others_have_ended_is_adopted_once),
 		cmocka_unit_test(job_between_two_attempts_is_cancelled_at_once),
 		cmocka_unit_test(cancelled_waiting_job_lets_its_group_go_on),
 		cmocka_unit_test(cancelled_delayed_job_is_not_waited_for),

@@ -116,9 +116,9 @@ static void call_that_fails_fails_alone(void **state)
 	sql(inside(fixture->b)->db, "CREATE TRIGGER bad BEFORE INSERT ON jobs WHEN NEW.id = 'bad' BEGIN"
 		" SELECT RAISE(ABORT, 'bad'); END");
 	store_figures(fixture->a, &before);
-	store_say(fixture->a, &good, 1, NULL, heard_done, &heard[0]);
+	store_say(fixture->a, NULL, &good, 1, NULL, heard_done, &heard[0]);
 	store_admit(fixture->a, &admissions[0], 1, heard_done, &heard[1]);
-	store_say(fixture->a, &said, 1, NULL, heard_done, &heard[2]);
+	store_say(fixture->a, NULL, &said, 1, NULL, heard_done, &heard[2]);
 	store_admit(fixture->a, &admissions[1], 1, heard_done, &heard[3]);
 	store_admit(fixture->a, &admissions[2], 1, heard_done, &heard[4]);
 	hear(fixture, &heard[4]);
@@ -159,7 +159,7 @@ static void what_is_said_is_not_parted_from_its_move(void **state)
 	store_figures(fixture->a, &before);
 	for (int i = 0; i < LIMIT_BATCH_CALLS - 1; i++)
 		store_renew(fixture->a, heard_done, &heard[i]);
-	store_say(fixture->a, &said, 1, NULL, heard_done, &heard[LIMIT_BATCH_CALLS - 1]);
+	store_say(fixture->a, NULL, &said, 1, NULL, heard_done, &heard[LIMIT_BATCH_CALLS - 1]);
 	store_admit(fixture->a, &admission, 1, heard_done, &heard[LIMIT_BATCH_CALLS]);
 	store_renew(fixture->a, heard_done, &heard[LIMIT_BATCH_CALLS + 1]);
 	hear(fixture, &heard[LIMIT_BATCH_CALLS]);

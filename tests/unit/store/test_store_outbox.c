@@ -22,29 +22,40 @@ static void say(struct store_fixture *fixture, const char *event, const char *jo
 	const struct store_delivery said = delivery(event, job_id);
 	struct heard heard = { 0 };
 
-	store_say(fixture->a, &said, 1, dedup_key, heard_done, &heard);
+	store_say(fixture->a, NULL, &said, 1, dedup_key, heard_done, &heard);
 	hear(fixture, &heard);
 	assert_int_equal(heard.err.kind, ERROR_NONE);
 }
 
-static void want_due(struct store_fixture *fixture, size_t max, const char *want, struct heard *heard)
+static void want_claimed(struct store_fixture *fixture, struct store *store, size_t max, const char *want,
+	struct heard *heard)
 {
 	*heard = (struct heard){ 0 };
-	store_claim_deliveries(fixture->b, max, heard_deliveries, heard);
+	store_claim_deliveries(store, max, heard_deliveries, heard);
 	hear(fixture, heard);
 	assert_int_equal(heard->err.kind, ERROR_NONE);
 	assert_string_equal(heard->told, want);
 }
 
-/* What became of the delivery id. */
-static void note(struct store_fixture *fixture, struct store_delivery outcome, int64_t id)
+static void want_due(struct store_fixture *fixture, size_t max, const char *want, struct heard *heard)
+{
+	want_claimed(fixture, fixture->b, max, want, heard);
+}
+
+/* What became of the delivery id, as store says. */
+static void note_by(struct store_fixture *fixture, struct store *store, struct store_delivery outcome, int64_t id)
 {
 	struct heard heard = { 0 };
 
 	outcome.id = id;
-	store_note_deliveries(fixture->b, &outcome, 1, heard_done, &heard);
+	store_note_deliveries(store, &outcome, 1, heard_done, &heard);
 	hear(fixture, &heard);
 	assert_int_equal(heard.err.kind, ERROR_NONE);
+}
+
+static void note(struct store_fixture *fixture, struct store_delivery outcome, int64_t id)
+{
+	note_by(fixture, fixture->b, outcome, id);
 }
 
 static void want_listed(struct store *store, struct store_delivery_filter filter, const char *want)
@@ -144,7 +155,7 @@ static void what_was_said_under_a_key_is_not_said_again(void **state)
 	const struct store_delivery both[] = { delivery("mail", "1"), delivery("hook", "1") };
 	struct heard heard = { 0 };
 
-	store_say(fixture->a, both, 2, "1/1/failed", heard_done, &heard);
+	store_say(fixture->a, NULL, both, 2, "1/1/failed", heard_done, &heard);
 	hear(fixture, &heard);
 	want_due(fixture, 9, "mail:{} hook:{}", &heard);
 	for (int i = 0; i < 2; i++)
@@ -154,32 +165,97 @@ static void what_was_said_under_a_key_is_not_said_again(void **state)
 	want_due(fixture, 9, "other:{}", &heard);
 }
 
-/* What a worker said of an end that was not its to tell stays said; the next owner does not say it again. */
-static void lost_end_is_told_once(void **state)
+/* What a says by the job: NULL for nobody's word. */
+static void want_said(struct store_fixture *fixture, struct store *store, const struct job *by, const char *event,
+	const char *dedup_key, enum error_kind kind)
+{
+	const struct store_delivery said = delivery(event, "1");
+	struct heard heard = { 0 };
+
+	store_say(store, by, &said, 1, dedup_key, heard_done, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, kind);
+}
+
+/* a has lost the job and does not know it yet.  What it says of the job is dropped together with its move, under the
+ * key that the next owner says the truth under, too. */
+static void worker_that_has_lost_its_job_tells_nothing_of_it(void **state)
 {
 	struct store_fixture *fixture = *state;
 	struct job *job = make_job("1", LOCK_QUEUE);
 	const struct store_delivery said = delivery("failed", "1");
-	struct store *const stores[] = { fixture->a, fixture->b };
-	struct job_result result;
+	struct heard say = { 0 }, end = { 0 };
 	struct heard adopted, heard;
+	struct job_result result;
 
 	want_admit(fixture, fixture->a, job);
 	want_intend(fixture, fixture->a, job, ERROR_NONE);
 	want_disown(fixture, fixture->b, "a");
+	want_said(fixture, fixture->a, job, "started", NULL, ERROR_LOST);
 	want_adopt(fixture, fixture->b, 1, &adopted);
+	job->state = JOB_FAILED;
 	job_result_set(&result, JOB_FAILED, "exit_code", 1, "%s", "");
-	for (int i = 0; i < 2; i++) {
-		struct heard say = { 0 }, end = { 0 };
-
-		store_say(stores[i], &said, 1, "1/1/failed", heard_done, &say);
-		store_finish(stores[i], i == 0 ? job : adopted.jobs[0], &result, heard_finished, &end);
-		hear(fixture, &end);
-		assert_int_equal(say.err.kind, ERROR_NONE);
-		assert_int_equal(end.err.kind, i == 0 ? ERROR_LOST : ERROR_NONE);
-	}
-	want_due(fixture, 9, "failed:{}", &heard);
+	store_say(fixture->a, job, &said, 1, "1/1/end", heard_done, &say);
+	store_finish(fixture->a, job, &result, heard_finished, &end);
+	hear(fixture, &end);
+	assert_int_equal(say.err.kind, ERROR_LOST);
+	assert_int_equal(end.err.kind, ERROR_LOST);
+	want_due(fixture, 9, "", &heard);
+	adopted.jobs[0]->state = JOB_SUCCEEDED;
+	want_said(fixture, fixture->b, adopted.jobs[0], "succeeded", "1/1/end", ERROR_NONE);
+	want_finish(fixture, fixture->b, adopted.jobs[0], JOB_SUCCEEDED, "");
+	want_said(fixture, fixture->b, adopted.jobs[0], "succeeded", "1/1/end", ERROR_NONE);
+	/* Of the same owner, but from before it was given the job anew. */
+	adopted.jobs[0]->fence--;
+	want_said(fixture, fixture->b, adopted.jobs[0], "failed", NULL, ERROR_LOST);
+	/* What is true whoever has the job stays possible. */
+	want_said(fixture, fixture->a, NULL, "error", NULL, ERROR_NONE);
+	want_due(fixture, 9, "succeeded:{} error:{}", &heard);
 	heard_finish(&adopted);
+	job_destroy(job);
+}
+
+static void end_that_others_have_made_impossible_is_not_told(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *job = make_job("1", LOCK_QUEUE);
+	struct heard heard;
+
+	want_admit(fixture, fixture->a, job);
+	want_asked(fixture, fixture->b, store_cancel, "1", STORE_ASKED_DONE, "1@a", "");
+	job->state = JOB_WAITING;
+	want_said(fixture, fixture->a, job, "accepted", NULL, ERROR_NONE);
+	job->state = JOB_FAILED;
+	want_said(fixture, fixture->a, job, "failed", NULL, ERROR_LOST);
+	job->state = JOB_CANCELLED;
+	want_said(fixture, fixture->a, job, "cancelled", NULL, ERROR_NONE);
+	want_due(fixture, 9, "accepted:{} cancelled:{}", &heard);
+	xreplace(&job->id, "none");
+	want_said(fixture, fixture->a, job, "cancelled", NULL, ERROR_LOST);
+	job_destroy(job);
+}
+
+/* As store_retry(), which is refused, too, once somebody has asked for the end. */
+static void attempt_that_others_have_made_impossible_is_not_told(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *job = make_job("1", LOCK_QUEUE);
+	struct heard heard;
+
+	want_admit(fixture, fixture->a, job);
+	want_intend(fixture, fixture->a, job, ERROR_NONE);
+	job->state = JOB_QUEUED;
+	want_said(fixture, fixture->a, job, "retrying1", NULL, ERROR_NONE);
+	want_started(fixture, fixture->a, job, ERROR_NONE);
+	job->state = JOB_QUEUED;
+	want_said(fixture, fixture->a, job, "retrying2", NULL, ERROR_NONE);
+	want_asked(fixture, fixture->b, store_cancel, "1", STORE_ASKED_BEGUN, "1@a", "");
+	want_said(fixture, fixture->a, job, "retrying3", NULL, ERROR_LOST);
+	want_retry(fixture, fixture->a, job, ERROR_INVALID);
+	want_finish(fixture, fixture->a, job, JOB_FAILED, "");
+	job->state = JOB_QUEUED;
+	want_said(fixture, fixture->a, job, "retrying4", NULL, ERROR_LOST);
+	want_due(fixture, 9, "retrying1:{} retrying2:{}", &heard);
 	job_destroy(job);
 }
 
@@ -195,14 +271,14 @@ static void too_large_a_payload_is_refused_and_its_move_is_not(void **state)
 	memset(payload, 'x', LIMIT_DELIVERY_BYTES + 1);
 	said.payload = payload;
 	job->attempt.number = 1;
-	store_say(fixture->a, &said, 1, NULL, heard_done, &heard[0]);
+	store_say(fixture->a, NULL, &said, 1, NULL, heard_done, &heard[0]);
 	store_intend(fixture->a, job, heard_done, &heard[1]);
 	hear(fixture, &heard[1]);
 	assert_int_equal(heard[0].err.kind, ERROR_INVALID);
 	assert_int_equal(heard[1].err.kind, ERROR_NONE);
 	payload[LIMIT_DELIVERY_BYTES] = '\0';
 	heard[0] = (struct heard){ 0 };
-	store_say(fixture->a, &said, 1, NULL, heard_done, &heard[0]);
+	store_say(fixture->a, NULL, &said, 1, NULL, heard_done, &heard[0]);
 	hear(fixture, &heard[0]);
 	assert_int_equal(heard[0].err.kind, ERROR_NONE);
 	free(payload);
@@ -258,7 +334,6 @@ static void only_what_is_over_and_told_is_forgotten(void **state)
 	add_ended(fixture, "4", true);
 	say(fixture, "told", "4", "4/1");
 	want_due(fixture, 9, "untold:{} told:{}", &heard);
-	note(fixture, (struct store_delivery){ .dead = true }, heard.ids[0]);
 	note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[1]);
 	add_ended(fixture, "5", true);
 	assert_int_equal(prune(fixture, clock_wall_ms() - 1000000, 10), 0);
@@ -267,13 +342,35 @@ static void only_what_is_over_and_told_is_forgotten(void **state)
 	want_jobs(fixture->a, "3 2 1");
 	read_counts(fixture->a, counts);
 	assert_int_equal(counts[JOB_FAILED], 2);
-	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "untold:0:dead ");
-	replay(fixture, 0, STORE_ASKED_DONE);
-	want_due(fixture, 9, "untold:{}", &heard);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "untold:0:open ");
 	note(fixture, (struct store_delivery){ .tries = 1 }, heard.ids[0]);
 	assert_int_equal(prune(fixture, later_ms, 10), 1);
 	want_jobs(fixture->a, "2 1");
 	job_destroy(unfinished);
+}
+
+/* The operator has the same time for it as for the job. */
+static void dead_delivery_is_forgotten_with_its_job(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t ended_ms;
+	struct heard heard;
+
+	add_ended(fixture, "1", true);
+	add_ended(fixture, "2", true);
+	ended_ms = clock_steady_ms();
+	say(fixture, "given_up", "1", "1/1");
+	say(fixture, "untold", "2", "2/1");
+	want_due(fixture, 9, "given_up:{} untold:{}", &heard);
+	clock_shift(0, 600000);
+	note(fixture, (struct store_delivery){ .tries = 9, .dead = true, .error = "x" }, heard.ids[0]);
+	assert_int_equal(prune(fixture, ended_ms + 300000, 10), 0);
+	want_jobs(fixture->a, "2 1");
+	assert_int_equal(prune(fixture, ended_ms + 900000, 10), 1);
+	want_jobs(fixture->a, "2");
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "untold:0:open ");
+	replay(fixture, 0, STORE_ASKED_UNKNOWN);
+	clock_shift(0, -600000);
 }
 
 /* A forgotten job may come again, under a grant that nobody had; what was said of it may be said again. */
@@ -324,7 +421,7 @@ static void say_at(struct store_fixture *fixture, const char *event, int64_t at_
 
 	said.created_ms = at_ms;
 	said.next_try_ms = next_try_ms;
-	store_say(fixture->a, &said, 1, NULL, heard_done, &heard);
+	store_say(fixture->a, NULL, &said, 1, NULL, heard_done, &heard);
 	hear(fixture, &heard);
 	assert_int_equal(heard.err.kind, ERROR_NONE);
 }
@@ -372,6 +469,82 @@ static void claims_end_with_their_owner(void **state)
 	assert_int_equal(gone.err.kind, ERROR_NONE);
 	want_due(fixture, 9, "one:{}", &heard);
 	want_due(fixture, 9, "", &heard);
+}
+
+/* What is held on to for longer than a claim lasts. */
+static void kept_claim_ends_with_its_owner(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t later_ms = clock_wall_ms() + 500000;
+	struct heard heard;
+
+	say(fixture, "one", NULL, NULL);
+	want_due(fixture, 9, "one:{}", &heard);
+	for (int i = 0; i < 2; i++)
+		note(fixture, (struct store_delivery){ .next_try_ms = later_ms, .kept = true }, heard.ids[0]);
+	want_claimed(fixture, fixture->a, 9, "", &heard);
+	assert_int_equal(heard.next_due_ms, later_ms);
+	want_disown(fixture, fixture->a, "b");
+	want_claimed(fixture, fixture->a, 9, "one:{}", &heard);
+	note_by(fixture, fixture->a, (struct store_delivery){ .next_try_ms = later_ms, .kept = true }, heard.ids[0]);
+	note_by(fixture, fixture->a, (struct store_delivery){ .tries = 1 }, heard.ids[0]);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "one:1 ");
+}
+
+/* Its lease ends, and another comes upon one of its jobs before anybody adopts any. */
+static void claims_end_with_a_lease(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *job = make_job("1", LOCK_QUEUE);
+	struct heard heard;
+
+	want_admit(fixture, fixture->b, job);
+	say(fixture, "one", NULL, NULL);
+	want_due(fixture, 9, "one:{}", &heard);
+	note(fixture, (struct store_delivery){ .next_try_ms = clock_wall_ms() + 500000, .kept = true }, heard.ids[0]);
+	clock_shift(2 * FIXTURE_LEASE_MS, 0);
+	want_renew(fixture, fixture->a, ERROR_NONE);
+	want_claimed(fixture, fixture->a, 9, "", &heard);
+	assert_int_equal(want_admit(fixture, fixture->a, job), STORE_ADMITTED_OTHERS);
+	want_claimed(fixture, fixture->a, 9, "one:{}", &heard);
+	clock_shift(-2 * FIXTURE_LEASE_MS, 0);
+	job_destroy(job);
+}
+
+/* b was given up while it was sending, and writes down what came of it all the same. */
+static void only_who_has_claimed_a_delivery_says_what_came_of_it(void **state)
+{
+	struct store_fixture *fixture = *state;
+	int64_t later_ms = clock_wall_ms() + 500000;
+	struct store_delivery outcomes[] = {
+		{ .tries = 1 }, { .tries = 7, .next_try_ms = later_ms, .error = "x" }, { .tries = 7, .dead = true, .error = "x" },
+		{ .next_try_ms = later_ms, .kept = true },
+	};
+	struct heard stale, heard;
+
+	say(fixture, "one", NULL, NULL);
+	say(fixture, "two", NULL, NULL);
+	want_due(fixture, 9, "one:{} two:{}", &stale);
+	want_disown(fixture, fixture->a, "b");
+	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++)
+		note(fixture, outcomes[i], stale.ids[0]);
+	want_claimed(fixture, fixture->a, 9, "one:{} two:{}", &heard);
+	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++)
+		note(fixture, outcomes[i], stale.ids[0]);
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "one:0:open two:0:open ");
+	note_by(fixture, fixture->a, (struct store_delivery){ .tries = 1 }, heard.ids[0]);
+	note_by(fixture, fixture->a, (struct store_delivery){ .tries = 2, .dead = true, .error = "y" }, heard.ids[1]);
+	/* Over is over, also for who has said so. */
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(outcomes); i++) {
+		struct store *store = i % 2 == 0 ? fixture->a : fixture->b;
+
+		note_by(fixture, store, outcomes[i / 2], heard.ids[0]);
+		note_by(fixture, store, outcomes[i / 2], heard.ids[1]);
+	}
+	want_listed(fixture->a, (struct store_delivery_filter){ 0 }, "one:1 two:2:dead:failed ");
+	replay(fixture, heard.ids[0], STORE_ASKED_UNKNOWN);
+	replay(fixture, heard.ids[1], STORE_ASKED_DONE);
+	want_due(fixture, 9, "two:{}", &heard);
 }
 
 /* -- rates --------------------------------------------------------------------------------------- */
@@ -468,14 +641,20 @@ int main(void)
 		cmocka_unit_test(outcome_of_a_delivery_is_kept),
 		cmocka_unit_test(dead_deliveries_are_replayed),
 		cmocka_unit_test(what_was_said_under_a_key_is_not_said_again),
-		cmocka_unit_test(lost_end_is_told_once),
+		cmocka_unit_test(worker_that_has_lost_its_job_tells_nothing_of_it),
+		cmocka_unit_test(end_that_others_have_made_impossible_is_not_told),
+		cmocka_unit_test(attempt_that_others_have_made_impossible_is_not_told),
 		cmocka_unit_test(too_large_a_payload_is_refused_and_its_move_is_not),
 		cmocka_unit_test(only_what_is_over_and_told_is_forgotten),
+		cmocka_unit_test(dead_delivery_is_forgotten_with_its_job),
 		cmocka_unit_test(grants_go_on_after_their_jobs_are_forgotten),
 		cmocka_unit_test(forgetting_is_bounded_and_comes_to_an_end),
 		cmocka_unit_test(old_deliveries_of_no_job_go_when_they_are_twice_as_old),
 		cmocka_unit_test(what_is_only_recorded_is_never_due),
 		cmocka_unit_test(claims_end_with_their_owner),
+		cmocka_unit_test(kept_claim_ends_with_its_owner),
+		cmocka_unit_test(claims_end_with_a_lease),
+		cmocka_unit_test(only_who_has_claimed_a_delivery_says_what_came_of_it),
 		cmocka_unit_test(rate_follows_throttles_and_demand),
 		cmocka_unit_test(owners_share_a_rate),
 	};

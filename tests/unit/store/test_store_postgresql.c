@@ -335,6 +335,89 @@ static void reader_waits_for_who_may_make_the_schema(void **state)
 	PQfinish(conn);
 }
 
+/* The functions of the first version took less. */
+static void functions_of_the_version_before_are_replaced(void **state)
+{
+	struct store_fixture *fixture = *state;
+	const struct store_delivery said = { .sink = "s", .event = "e", .job_id = "1", .payload = "{}" };
+	struct job *job = make_job("1", LOCK_QUEUE);
+	PGconn *conn = look_into(fixture);
+	struct heard heard = { 0 };
+
+	want_admit(fixture, fixture->a, job);
+	store_close(fixture->a);
+	store_close(fixture->b);
+	postgresql_run(conn, "SET search_path = gantry; DELETE FROM versions WHERE version > 1;"
+		" DROP TABLE places; ALTER TABLE jobs DROP COLUMN place;"
+		" DROP FUNCTION say(jsonb, text); DROP FUNCTION note_deliveries(jsonb, text); DROP FUNCTION forget(text, bigint);"
+		" CREATE FUNCTION say(call jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb';"
+		" CREATE FUNCTION note_deliveries(noted jsonb) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb';"
+		" CREATE FUNCTION forget(old text) RETURNS boolean LANGUAGE sql AS 'SELECT false'");
+	fixture->a = fixture_open(fixture, "a");
+	fixture->b = fixture_open(fixture, "b");
+	assert_int_equal(postgresql_number(conn, "SELECT max(version) FROM versions"), store_postgresql_version);
+	assert_int_equal(postgresql_number(conn, "SELECT count(*) FROM pg_proc WHERE pronamespace = 'gantry'::regnamespace"
+		" AND proname IN ('say', 'note_deliveries', 'forget')"), 3);
+	store_say(fixture->a, job, &said, 1, NULL, heard_done, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+	PQfinish(conn);
+	job_destroy(job);
+}
+
+/* Workers of the first version, which may still be there, say of no note whether it keeps their claim. */
+static void workers_of_the_version_before_note_what_they_have_claimed(void **state)
+{
+	static const char note[] = "SELECT gantry.note_deliveries('[{\"id\": %d, \"tries\": %d, \"dead\": false, "
+		"\"error\": null, \"next_try_ms\": %s}]', 'b')";
+	static const char told[] = "SELECT count(*) FROM gantry.outbox WHERE tries = 1 AND NOT open";
+	struct store_fixture *fixture = *state;
+	const struct store_delivery said = { .sink = "s", .event = "e", .payload = "{}" };
+	PGconn *conn = look_into(fixture);
+	struct heard heard = { 0 };
+
+	store_say(fixture->a, NULL, &said, 1, NULL, heard_done, &heard);
+	hear(fixture, &heard);
+	heard = (struct heard){ 0 };
+	store_claim_deliveries(fixture->b, 9, heard_deliveries, &heard);
+	hear(fixture, &heard);
+	assert_int_equal(heard.err.kind, ERROR_NONE);
+	postgresql_run(conn, "SET search_path = gantry");
+	postgresql_run(conn, note, (int)heard.ids[0], 0, "9999999999999");
+	assert_int_equal(postgresql_number(conn, told), 0);
+	postgresql_run(conn, note, (int)heard.ids[0], 1, "0");
+	assert_int_equal(postgresql_number(conn, told), 1);
+	/* Over is over, and what another has claimed since is his. */
+	postgresql_run(conn, note, (int)heard.ids[0], 7, "5");
+	assert_int_equal(postgresql_number(conn, told), 1);
+	postgresql_run(conn, "UPDATE outbox SET tries = 0, next_try_ms = 5, claimed_by = 'a'");
+	postgresql_run(conn, note, (int)heard.ids[0], 1, "0");
+	assert_int_equal(postgresql_number(conn, told), 0);
+	PQfinish(conn);
+}
+
+/* Another owner of the host has written its row, and has not committed yet. */
+static void renewal_waits_for_no_other_of_its_host(void **state)
+{
+	struct store_fixture *fixture = *state;
+	const struct store_options options = {
+		.loop = fixture->loop, .log = &fixture->log, .owner = "c", .place = "host", .lease_ms = FIXTURE_LEASE_MS,
+		.migrate = true,
+	};
+	struct error err = { 0 };
+	struct store *store = store_open(fixture->url, &options, &err);
+	PGconn *conn = look_into(fixture);
+
+	assert_non_null(store);
+	want_renew(fixture, store, ERROR_NONE);
+	postgresql_run(conn, "BEGIN");
+	postgresql_run(conn, "UPDATE gantry.places SET lease_until_ms = lease_until_ms + 1");
+	want_renew(fixture, store, ERROR_NONE);
+	postgresql_run(conn, "COMMIT");
+	store_close(store);
+	PQfinish(conn);
+}
+
 static void people_can_read_jobs_and_results(void **state)
 {
 	struct store_fixture *fixture = *state;
@@ -571,6 +654,9 @@ int main(void)
 		TEST(bytes_that_are_no_text_do_not_stop_a_job),
 		TEST(newer_schema_is_refused),
 		TEST(reader_waits_for_who_may_make_the_schema),
+		TEST(functions_of_the_version_before_are_replaced),
+		TEST(workers_of_the_version_before_note_what_they_have_claimed),
+		TEST(renewal_waits_for_no_other_of_its_host),
 		TEST(people_can_read_jobs_and_results),
 		TEST(errors_never_hold_the_password),
 		TEST(many_owners_keep_the_order_of_keys_and_groups),

@@ -155,6 +155,37 @@ static void cut_connection_is_made_again(void **state)
 		job_destroy(jobs[i]);
 }
 
+/* A worker of the version before, which knows of no hosts, has made the next attempt: what the one before was bound to
+ * is of no account. */
+static void attempt_of_the_version_before_waits_for_no_host(void **state)
+{
+	struct store_fixture *fixture = *state;
+	const struct store_options options = {
+		.loop = fixture->loop, .log = &fixture->log, .owner = "c", .place = "host/1", .lease_ms = FIXTURE_LEASE_MS,
+		.migrate = true,
+	};
+	struct error err = { 0 };
+	struct store *store = store_open(fixture->url, &options, &err);
+	struct job *job = make_job("1", LOCK_QUEUE);
+	struct heard heard;
+
+	assert_non_null(store);
+	want_admit(fixture, store, job);
+	job->attempt.number = 1;
+	job->attempt.bound = true;
+	want_intend(fixture, store, job, ERROR_NONE);
+	want_disown(fixture, fixture->a, "c");
+	want_adopt(fixture, fixture->a, 1, &heard);
+	assert_int_equal(heard.count, 0);
+	heard_finish(&heard);
+	TELL(fixture, "EVAL", "redis.call('HSET', redis.call('KEYS', '*:job:1')[1], 'attempt', '2')", "0");
+	want_adopt(fixture, fixture->a, 1, &heard);
+	assert_int_equal(heard.count, 1);
+	heard_finish(&heard);
+	store_close(store);
+	job_destroy(job);
+}
+
 static void emptied_store_tells_its_owners(void **state)
 {
 	struct store_fixture *fixture = *state;
@@ -383,6 +414,7 @@ int main(void)
 		REDIS_TEST(server_that_stays_away_fails_the_calls),
 		REDIS_TEST(flushed_scripts_are_loaded_again),
 		REDIS_TEST(cut_connection_is_made_again),
+		REDIS_TEST(attempt_of_the_version_before_waits_for_no_host),
 		REDIS_TEST(emptied_store_tells_its_owners),
 		REDIS_TEST(batch_whose_answer_was_lost_is_done_once),
 		REDIS_TEST(batch_that_comes_late_is_not_carried_out),

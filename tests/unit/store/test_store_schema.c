@@ -92,7 +92,7 @@ static void want_told_faults(struct store_fixture *fixture, struct store *store)
 	sqlite3 *db = inside(store)->db;
 	struct heard heard = { 0 };
 
-	store_say(store, &again, 1, "told", heard_done, &heard);
+	store_say(store, NULL, &again, 1, "told", heard_done, &heard);
 	hear(fixture, &heard);
 	assert_int_equal(number(db, "SELECT count(*) FROM faults"), 0);
 	heard = (struct heard){ 0 };

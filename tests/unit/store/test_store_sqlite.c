@@ -442,7 +442,7 @@ static void say_and_deliver(struct store_fixture *fixture, const char *job_id)
 	struct heard heard = { 0 };
 	struct store_delivery delivered = { .tries = 1 };
 
-	store_say(fixture->a, &said, 1, job_id, heard_done, &heard);
+	store_say(fixture->a, NULL, &said, 1, job_id, heard_done, &heard);
 	hear(fixture, &heard);
 	heard = (struct heard){ 0 };
 	store_claim_deliveries(fixture->a, 10, heard_deliveries, &heard);
