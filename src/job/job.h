@@ -54,6 +54,7 @@ struct job_attempt {
 	int64_t intended_ms;    /* steady clock, ms */
 	int64_t started_ms;
 	int64_t timeout_ms;     /* from started_ms to its stop, as frozen; JOB_NO_TIMEOUT; 0: not recorded */
+	bool bound;             /* to the host of the worker that intends it, for store_intend(); not read back */
 };
 
 struct job {

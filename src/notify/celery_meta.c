@@ -2,69 +2,123 @@
 /* celery_meta.c - see celery_meta.h.
  *
  * The result of a task that succeeded is the job's record.  One that failed raises an exception of a class that
- * every client has.  What is only accepted is not told: Celery calls what it finds nothing of PENDING, and a key that is
- * there would keep away that the task has started (send_meta()). */
+ * every client has; so does one that is tried again, as in Celery, where its result is the reason.  What is only
+ * accepted is not told: Celery calls what it finds nothing of PENDING. */
 #include "notify/celery_meta.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/json_at.h"
 #include "base/mem.h"
 
-static const struct {
+enum { LIMIT_TRACEBACK_BYTES = 64 << 10 };
+
+static const struct state {
 	const char *event, *status;
-	bool final;
+	bool final, traced;
 	const char *exception, *module;         /* NULL: none is raised */
 } states[] = {
-	{ "started", "STARTED", false, NULL, NULL },
-	{ "succeeded", "SUCCESS", true, NULL, NULL },
-	{ "failed", "FAILURE", true, "RuntimeError", "builtins" },
-	{ "uncertain", "FAILURE", true, "RuntimeError", "builtins" },
-	{ "cancelled", "REVOKED", true, "TaskRevokedError", "celery.exceptions" },
-	{ "superseded", "REVOKED", true, "TaskRevokedError", "celery.exceptions" },
+	{ "started", "STARTED", false, false, NULL, NULL },
+	{ "retrying", "RETRY", false, true, "RuntimeError", "builtins" },
+	{ "succeeded", "SUCCESS", true, false, NULL, NULL },
+	{ "failed", "FAILURE", true, true, "RuntimeError", "builtins" },
+	{ "uncertain", "FAILURE", true, true, "RuntimeError", "builtins" },
+	{ "cancelled", "REVOKED", true, false, "TaskRevokedError", "celery.exceptions" },
+	{ "superseded", "REVOKED", true, false, "TaskRevokedError", "celery.exceptions" },
 };
 
-static json_t *exception(const json_t *data, const char *name, const char *module)
+static const struct state *find_state(const char *event)
+{
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		if (strcmp(states[i].event, event) == 0)
+			return &states[i];
+	}
+	return NULL;
+}
+
+static char *reason_text(const json_t *data)
 {
 	const char *reason = json_at_string(data, "reason"), *detail = json_at_string(data, "detail");
-	char *text = xasprintf("%s%s%s", reason != NULL ? reason : "ended", detail != NULL ? ": " : "", detail != NULL ? detail : "");
+
+	return xasprintf("%s%s%s", reason != NULL ? reason : "ended", detail != NULL ? ": " : "",
+		detail != NULL ? detail : "");
+}
+
+static json_t *exception(const char *reason, const struct state *state)
+{
 	json_t *out = json_object(), *message = json_array();
 
-	json_array_append_new(message, json_at_text(text));
-	json_object_set_new(out, "exc_type", json_string(name));
-	json_object_set_new(out, "exc_module", json_string(module));
+	json_array_append_new(message, json_at_text(reason));
+	json_object_set_new(out, "exc_type", json_string(state->exception));
+	json_object_set_new(out, "exc_module", json_string(state->module));
 	json_object_set_new(out, "exc_message", message);
-	free(text);
 	return out;
 }
 
-char *celery_meta(const struct notice *notice, bool *final)
+/* With one frame, the attempt: clients with task_remote_tracebacks take the text for one of Python's. */
+static char *traceback(const json_t *data, const char *reason, const struct state *state, unsigned attempt)
+{
+	const char *deployer = json_at_string(data, "deployer"), *tail = json_at_string(data, "log_tail");
+	struct buf text;
+
+	buf_init(&text, LIMIT_TRACEBACK_BYTES);
+	buf_printf(&text, "Traceback (most recent call last):\n  File \"%s\", line %u, in attempt\n%s: %s\n",
+		deployer != NULL ? deployer : "gantry", attempt, state->exception, reason);
+	if (tail != NULL)
+		buf_printf(&text, "\nThe end of its log:\n%s", tail);
+	return buf_take(&text);
+}
+
+bool celery_meta_make(struct celery_meta *meta, const struct notice *notice)
 {
 	const json_t *data = json_object_get(notice->doc, "data");
-	json_t *meta;
-	char *text;
-	size_t i = 0;
+	const struct state *state = find_state(notice->event);
+	json_int_t attempt = json_integer_value(json_object_get(json_object_get(data, "attempt"), "number"));
+	char *reason;
 
-	while (i < sizeof(states) / sizeof(*states) && strcmp(states[i].event, notice->event) != 0)
-		i++;
-	if (i == sizeof(states) / sizeof(*states) || json_at_string(data, "id") == NULL)
-		return NULL;
-	*final = states[i].final;
-	meta = json_object();
-	json_object_set_new(meta, "status", json_string(states[i].status));
-	json_object_set_new(meta, "result", states[i].exception != NULL ?
-		exception(data, states[i].exception, states[i].module) : json_deep_copy(data));
-	json_object_set_new(meta, "traceback", json_null());
-	json_object_set_new(meta, "children", json_array());
-	json_object_set_new(meta, "date_done", states[i].final ?
-		json_incref(json_object_get(notice->doc, "timestamp")) : json_null());
-	json_object_set(meta, "task_id", json_object_get(data, "id"));
-	text = json_at_dump(meta);
-	json_decref(meta);
+	*meta = (struct celery_meta){ .task_id = json_at_string(data, "id") };
+	if (state == NULL || meta->task_id == NULL)
+		return false;
+	reason = reason_text(data);
+	meta->status = state->status;
+	meta->final = state->final;
+	meta->retries = attempt > 0 ? (unsigned)attempt - 1 : 0;
+	meta->result = state->exception != NULL ? exception(reason, state) : json_deep_copy(data);
+	if (state->traced)
+		meta->traceback = traceback(data, reason, state, meta->retries + 1);
+	if (state->final)
+		meta->done = json_at_string(notice->doc, "timestamp");
+	free(reason);
+	return true;
+}
+
+void celery_meta_finish(struct celery_meta *meta)
+{
+	json_decref(meta->result);
+	free(meta->traceback);
+	*meta = (struct celery_meta){ 0 };
+}
+
+char *celery_meta_text(const struct celery_meta *meta)
+{
+	json_t *out = json_object();
+	char *text;
+
+	json_object_set_new(out, "status", json_string(meta->status));
+	json_object_set(out, "result", meta->result);
+	json_object_set_new(out, "traceback", json_at_text(meta->traceback));
+	json_object_set_new(out, "children", json_array());
+	json_object_set_new(out, "date_done", json_at_text(meta->done));
+	json_object_set_new(out, "task_id", json_at_text(meta->task_id));
+	json_object_set_new(out, "retries", json_integer(meta->retries));
+	text = json_at_dump(out);
+	json_decref(out);
 	return text;
 }
 
-char *celery_meta_key(const struct notice *notice)
+char *celery_meta_key(const struct celery_meta *meta)
 {
-	return xasprintf("celery-task-meta-%s", json_at_string(json_object_get(notice->doc, "data"), "id"));
+	return xasprintf("celery-task-meta-%s", meta->task_id);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* notify.c - picks the adapter; see notify.h. */
+#include "config.h"
+
 #include "notify/notify.h"
+
+#include <string.h>
 
 #include "notify/notify_impl.h"
 
@@ -10,13 +14,24 @@ static const struct notify_impl *const impls[CONF_SINK_TYPES] = {
 	[CONF_SINK_CELERY] = &notify_celery,
 };
 
+/* Celery's clients have more than one kind of place where they look for results. */
+static const struct notify_impl *impl_of(const struct conf_sink *conf)
+{
+#ifdef WITH_POSTGRESQL
+	if (conf->type == CONF_SINK_CELERY && strncmp(conf->url, "db+", 3) == 0)
+		return &notify_celery_db;
+#endif
+	return impls[conf->type];
+}
+
 struct notify *notify_create(const struct conf_sink *conf, const struct notify_env *env, struct error *err)
 {
-	struct notify *notify = impls[conf->type]->create(conf, env, err);
+	const struct notify_impl *impl = impl_of(conf);
+	struct notify *notify = impl->create(conf, env, err);
 
 	if (notify == NULL)
 		return NULL;
-	notify->impl = impls[conf->type];
+	notify->impl = impl;
 	notify->conf = conf;
 	notify->env = *env;
 	list_init(&notify->posts);

@@ -22,6 +22,7 @@ struct notify {
 	struct list posts;              /* post.c's */
 };
 
-extern const struct notify_impl notify_redis, notify_celery, notify_webhook, notify_slack, notify_email, notify_sns, notify_exec;
+extern const struct notify_impl notify_redis, notify_celery, notify_celery_db, notify_webhook, notify_slack, notify_email,
+	notify_sns, notify_exec;
 
 #endif

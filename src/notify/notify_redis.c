@@ -92,28 +92,51 @@ static void set_key(struct notify_redis *sink, struct sending *sending, const st
 	free(key);
 }
 
-/* The way of Celery's own backend.  What only begins must not come after what has ended. */
+/* What only begins, or is tried again, must not come after what has ended. */
+static const char set_unless_ended[] =
+	"local was = redis.call('GET', KEYS[1])\n"
+	"if was then\n"
+	"  local ok, meta = pcall(cjson.decode, was)\n"
+	"  local status = ok and type(meta) == 'table' and meta.status\n"
+	"  if status == 'SUCCESS' or status == 'FAILURE' or status == 'REVOKED' then\n"
+	"    return 0\n"
+	"  end\n"
+	"end\n"
+	"redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+	"redis.call('PUBLISH', KEYS[1], ARGV[1])\n"
+	"return 1";
+
+static void set_meta(struct notify_redis *sink, struct sending *sending, const struct celery_meta *meta)
+{
+	char *key = celery_meta_key(meta), *text = celery_meta_text(meta), ttl[24];
+
+	snprintf(ttl, sizeof(ttl), "%lld", (long long)sink->base.conf->ttl_ms);
+	if (meta->final) {
+		command(sink, sending, 5, (const char *[]){ "SET", key, text, "PX", ttl });
+		command(sink, sending, 3, (const char *[]){ "PUBLISH", key, text });
+	} else {
+		command(sink, sending, 6, (const char *[]){ "EVAL", set_unless_ended, "1", key, text, ttl });
+	}
+	free(text);
+	free(key);
+}
+
+/* The way of Celery's own backend. */
 static void send_meta(struct notify *notify, const struct notice *notice, notify_done_fn *done, void *arg)
 {
 	struct notify_redis *sink = (struct notify_redis *)notify;
 	struct sending *sending = xnew(struct sending);
-	bool final = false;
-	char *meta = celery_meta(notice, &final), *key = meta != NULL ? celery_meta_key(notice) : NULL, ttl[24];
+	struct celery_meta meta;
 
 	list_append(&sink->sendings, &sending->link);
 	sending->done = done;
 	sending->arg = arg;
-	snprintf(ttl, sizeof(ttl), "%lld", (long long)notify->conf->ttl_ms);
-	if (meta == NULL)
+	if (celery_meta_make(&meta, notice)) {
+		set_meta(sink, sending, &meta);
+		celery_meta_finish(&meta);
+	} else {
 		command(sink, sending, 1, (const char *[]){ "PING" });
-	else if (final)
-		command(sink, sending, 5, (const char *[]){ "SET", key, meta, "PX", ttl });
-	else
-		command(sink, sending, 6, (const char *[]){ "SET", key, meta, "PX", ttl, "NX" });
-	if (final)
-		command(sink, sending, 3, (const char *[]){ "PUBLISH", key, meta });
-	free(meta);
-	free(key);
+	}
 }
 
 static void send_notice(struct notify *notify, const struct notice *notice, notify_done_fn *done, void *arg)

@@ -194,7 +194,7 @@ static void send_notice(struct notify *notify, const struct notice *notice, noti
 
 	buf_init(&form, LIMIT_SNS_FORM_BYTES);
 	compose(sink, notice, &form);
-	request.form = buf_text(&form);
+	request.text = buf_text(&form);
 	publishing->done = done;
 	publishing->arg = arg;
 	list_append(&sink->publishings, &publishing->link);
