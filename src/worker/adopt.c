@@ -287,14 +287,35 @@ static void on_renewed(void *arg, const struct error *err)
 {
 	struct worker *worker = arg;
 
+	worker->renewal_s = 0;
+	if (worker->unrenewed && err == NULL)
+		channel_news(worker);
+	worker->unrenewed = err != NULL && err->kind != ERROR_LOST;
 	if (err == NULL)
 		return;
-	if (err->kind != ERROR_LOST) {
+	if (worker->unrenewed) {
 		log_warn(&worker->log, "our lease was not renewed: %s", err->text);
+		channel_note_trouble(worker, err);
 		return;
 	}
 	log_error(&worker->log, "our lease had ended and our jobs belong to others now: %s; leaving", err->text);
 	worker_leave(worker, EXIT_FAILURE);
+}
+
+/* One at a time: the store goes on trying by itself for a while, and that it has to is told. */
+static void renew(struct worker *worker)
+{
+	double now_s = clock_monotonic_s();
+	struct error err;
+
+	if (worker->renewal_s > 0) {
+		error_set(&err, ERROR_TEMPORARY, "store: our lease's renewal has not been taken for %.0f s", now_s - worker->renewal_s);
+		worker->unrenewed = true;
+		channel_note_trouble(worker, &err);
+		return;
+	}
+	worker->renewal_s = now_s;
+	store_renew(worker->store, on_renewed, worker);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -304,7 +325,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	/* Also before GO: we or the others may need longer to be ready than our lease lasts. */
-	store_renew(worker->store, on_renewed, worker);
+	renew(worker);
 	if (worker->state <= WORKER_PARKED)
 		return;
 	adopt_sweep(worker);

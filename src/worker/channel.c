@@ -71,6 +71,16 @@ static void send_queue(struct worker *worker, struct intake *intake)
 	send_report(worker, &report);
 }
 
+/* An error that came once may have passed unseen; these two are tried until they succeed. */
+static bool store_is_in_trouble(const struct worker *worker)
+{
+	for (size_t i = 0; worker->state >= WORKER_PARKED && i < worker->conf->queue_count; i++) {
+		if (worker->intakes[i].failures > 0)
+			return true;
+	}
+	return worker->unrenewed;
+}
+
 void channel_send_alive(struct worker *worker)
 {
 	struct report report = { 0 };
@@ -88,7 +98,10 @@ void channel_send_alive(struct worker *worker)
 		.jobs_done = worker->jobs_done,
 		.rss_bytes = resident_bytes(),
 		.longest_commit_us = (uint32_t)(figures.longest_commit_s * 1e6),
+		.degraded = store_is_in_trouble(worker),
 	};
+	if (report.worker.degraded)
+		snprintf(report.text, sizeof(report.text), "%s", worker->store_trouble);
 	send_report(worker, &report);
 	if (worker->state == WORKER_PARKED)
 		channel_send(worker, REPORT_READY, "", worker->degraded);
@@ -110,6 +123,12 @@ static void on_news(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)loop;
 	(void)revents;
 	channel_send_alive(container_of(timer, struct worker, news));
+}
+
+void channel_note_trouble(struct worker *worker, const struct error *err)
+{
+	snprintf(worker->store_trouble, sizeof(worker->store_trouble), "%s", err->text);
+	channel_news(worker);
 }
 
 void channel_news(struct worker *worker)
@@ -143,6 +162,7 @@ static void obey(struct worker *worker, const struct report *report, int passed_
 		worker_go(worker);
 		break;
 	case REPORT_DRAIN:
+		worker->last = report->drain.last != 0;
 		drain_start(worker, report->deadline_ms, report->text[0] != '\0' ? report->text : "told to drain");
 		break;
 	case REPORT_RELEASE:
@@ -196,6 +216,7 @@ static bool read_one(struct worker *worker)
 		return true;
 	case REPORT_READ_EOF:
 		ev_io_stop(worker->loop, &worker->channel);
+		worker->last = true;
 		drain_start(worker, worker->heritage.drain_timeout_ms, "the master is gone");
 		return false;
 	case REPORT_READ_NONE:

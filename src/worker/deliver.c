@@ -5,7 +5,9 @@
  * of another worker, and by the time that the last claim said; behind that a claim a minute makes sure.  What is
  * held longer than a claim lasts is claimed anew.  A sink that has its hands full gets no more: what it cannot take
  * goes back into the store for a while, so that the others' deliveries are not behind it.  While draining nothing
- * is claimed: what is not being sent goes back at once, and the other workers are told of it, as of what we say. */
+ * is claimed: what is not being sent goes back at once, and the other workers are told of it, as of what we say.
+ * Where there are no others (gantryd stops) what we say is claimed and sent once, unless its sink is in trouble or its
+ * rate makes it wait. */
 #include "worker/deliver.h"
 
 #include <inttypes.h>
@@ -77,9 +79,22 @@ static void start_timer(struct deliver *deliver, ev_timer *timer, double after_s
 	ev_timer_start(deliver->worker->loop, timer);
 }
 
-static bool may_claim(const struct deliver *deliver)
+static bool is_active(const struct deliver *deliver)
 {
 	return !deliver->released && !deliver->worker->leaving && deliver->worker->state == WORKER_ACTIVE;
+}
+
+/* Draining, with nobody who would do it for us. */
+static bool is_last(const struct deliver *deliver)
+{
+	const struct worker *worker = deliver->worker;
+
+	return !deliver->released && !worker->leaving && worker->state == WORKER_DRAINING && worker->last;
+}
+
+static bool may_claim(const struct deliver *deliver)
+{
+	return is_active(deliver) || is_last(deliver);
 }
 
 /* -- what came of it ---------------------------------------------------------------------------- */
@@ -114,6 +129,12 @@ static void put_back(struct item *item, int64_t after_ms)
 {
 	item->delivery.next_try_ms = clock_steady_ms() + after_ms;
 	item_done(item);
+}
+
+static void put_back_waiting(struct item *item)
+{
+	item->sink->waiting_count--;
+	put_back(item, is_last(item->deliver) ? deliver_sink_put_off_ms(item->sink) : 0);
 }
 
 static void count(const struct item *item, enum figures_sink what)
@@ -188,7 +209,7 @@ static void arm_due(struct deliver *deliver, int64_t next_due_ms, bool all)
 	if (!all && ev_is_active(&deliver->due) && ev_timer_remaining(loop, &deliver->due) <= left_s)
 		return;
 	stop_timer(deliver, &deliver->due);
-	if (next_due_ms > 0 && left_s < SLOW_SWEEP_S && may_claim(deliver))
+	if (next_due_ms > 0 && left_s < SLOW_SWEEP_S && is_active(deliver))
 		start_timer(deliver, &deliver->due, left_s);
 }
 
@@ -317,14 +338,27 @@ static void on_pace(struct ev_loop *loop, ev_timer *timer, int revents)
 	pump(container_of(timer, struct deliver_sink, pace));
 }
 
+static void put_back_all(struct deliver_sink *sink)
+{
+	while (!list_empty(&sink->waiting))
+		put_back_waiting(list_first(&sink->waiting, struct item, link));
+}
+
 static void pump(struct deliver_sink *sink)
 {
 	struct deliver *deliver = sink->deliver;
 	double wait_s;
 
+	if (is_last(deliver)) {
+		stop_timer(deliver, &sink->pace);
+		if (sink->failures > 0)
+			put_back_all(sink);
+	}
 	while (!list_empty(&sink->waiting) && sink->sending < sink->limit && !ev_is_active(&sink->pace)) {
 		if (deliver_sink_take_token(sink, &wait_s)) {
 			send_item(list_first(&sink->waiting, struct item, link));
+		} else if (is_last(deliver)) {
+			put_back_all(sink);
 		} else {
 			ev_init(&sink->pace, on_pace);
 			start_timer(deliver, &sink->pace, wait_s);
@@ -377,7 +411,7 @@ static void on_claimed(void *arg, const struct store_delivery *claimed, size_t c
 	if (err != NULL) {
 		if (deliver->failures++ == 0 && !deliver->worker->leaving)
 			log_warn(&deliver->log, "no deliveries were claimed: %s; trying again", err->text);
-		if (may_claim(deliver))
+		if (is_active(deliver))
 			start_timer(deliver, &deliver->due, backoff_s(deliver->failures, 1, SLOW_SWEEP_S, random_unit()));
 		drain_check(deliver->worker);
 		return;
@@ -412,7 +446,7 @@ static void claim(struct deliver *deliver)
 	}
 	deliver->claiming = true;
 	stop_timer(deliver, &deliver->sweep);
-	if (deliver->sweeps)
+	if (deliver->sweeps && is_active(deliver))
 		start_timer(deliver, &deliver->sweep, SLOW_SWEEP_S * (0.75 + random_unit() / 2));
 	store_claim_deliveries(deliver->worker->store, CLAIM_BATCH, on_claimed, deliver);
 }
@@ -482,6 +516,7 @@ static void on_renew(struct ev_loop *loop, ev_timer *timer, int revents)
 		if (item->state == ITEM_DONE)
 			continue;
 		held[held_count] = item->delivery;
+		held[held_count].kept = true;
 		held[held_count++].next_try_ms = until_ms;
 	}
 	if (held_count > 0) {
@@ -504,11 +539,14 @@ void deliver_drain(struct deliver *deliver)
 
 	stop_timer(deliver, &deliver->due);
 	stop_timer(deliver, &deliver->sweep);
+	if (is_last(deliver)) {
+		for (size_t i = 0; i < deliver->sinks.count; i++)
+			pump(&deliver->sinks.at[i]);
+		return;
+	}
 	list_each_safe(item, next, &deliver->items, all) {
-		if (item->state != ITEM_WAITING)
-			continue;
-		item->sink->waiting_count--;
-		put_back(item, 0);
+		if (item->state == ITEM_WAITING)
+			put_back_waiting(item);
 	}
 }
 
@@ -531,18 +569,12 @@ static void drop_items(struct deliver *deliver)
 	deliver_sinks_destroy(&deliver->sinks, deliver->worker);
 }
 
-/* The store frees what was claimed, but not what was renewed: so what is being sent is put back as well. */
+/* The store frees what is claimed together with the jobs. */
 void deliver_release(struct deliver *deliver)
 {
-	struct item *item, *next;
-
 	if (deliver->released)
 		return;
 	deliver->released = true;
-	list_each_safe(item, next, &deliver->items, all) {
-		if (item->state == ITEM_SENDING)
-			put_back(item, 0);
-	}
 	while (!list_empty(&deliver->done))
 		flush(deliver);
 	stop(deliver);
@@ -551,10 +583,9 @@ void deliver_release(struct deliver *deliver)
 	drop_items(deliver);
 }
 
-void deliver_say(struct deliver *deliver, const struct store_delivery *deliveries, size_t count, const char *dedup_key,
-	deliver_said_fn *done, void *arg)
+void deliver_say(struct deliver *deliver, const struct deliver_words *words, deliver_said_fn *done, void *arg)
 {
-	deliver_says_add(&deliver->says, deliveries, count, dedup_key, done, arg);
+	deliver_says_add(&deliver->says, words, done, arg);
 }
 
 /* -- life --------------------------------------------------------------------------------------- */

@@ -15,7 +15,6 @@ void deliver_says_init(struct deliver_says *says, struct worker *worker, const s
 /* Forgets them: the moves that they belong to are made again by others, who say it then. */
 void deliver_says_finish(struct deliver_says *says);
 /* As deliver_say(). */
-void deliver_says_add(struct deliver_says *says, const struct store_delivery *deliveries, size_t count,
-	const char *dedup_key, deliver_said_fn *done, void *arg);
+void deliver_says_add(struct deliver_says *says, const struct deliver_words *words, deliver_said_fn *done, void *arg);
 
 #endif

@@ -121,6 +121,10 @@ void drain_start(struct worker *worker, int64_t deadline_ms, const char *why)
 		drain_check(worker);
 	} else if (worker->state == WORKER_DRAINING) {
 		arm_deadline(worker, (double)deadline_ms / 1000);
+		if (worker->last) {
+			deliver_drain(worker->deliver);
+			deliver_wake(worker->deliver);
+		}
 	}
 }
 

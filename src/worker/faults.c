@@ -75,6 +75,7 @@ void faults_record(struct worker *worker, const struct fault *fault, const char 
 		.next_try_ms = heard ? 0 : -1,
 	};
 
-	deliver_say(worker->deliver, &delivery, 1, dedup_key, done, arg);
+	deliver_say(worker->deliver, &(struct deliver_words){ .deliveries = &delivery, .count = 1, .dedup_key = dedup_key,
+		.by = fault->by }, done, arg);
 	free(payload);
 }

@@ -9,6 +9,7 @@
 struct fault {
 	const char *kind;               /* "malformed", "launch_failed", "task_failed", "worker_crashed", ... */
 	const char *job_id;             /* may be NULL, as the next two */
+	const struct job *by;           /* who says it of himself, see store_say(); NULL: it is true whoever has the job */
 	const char *project;
 	const char *queue;
 	const char *text;               /* one line */

@@ -71,6 +71,13 @@ void holding_enter(struct holding *holding, enum holding_phase phase)
 	ev_timer_stop(holding->worker->loop, &holding->timer);
 }
 
+struct job_result *holding_result(struct holding *holding)
+{
+	if (holding->result == NULL)
+		holding->result = xnew(struct job_result);
+	return holding->result;
+}
+
 void holding_count_running(struct holding *holding, bool running)
 {
 	if (holding->counted == running)
@@ -83,6 +90,7 @@ static void destroy(struct holding *holding)
 {
 	list_remove(&holding->dropped);
 	job_destroy(holding->job);
+	free(holding->result);
 	free(holding);
 }
 

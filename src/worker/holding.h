@@ -50,12 +50,15 @@ struct holding {
 	double asked_s;                 /* monotonic time of the last answer to an ask; 0: none in this process */
 	bool counted;                   /* in worker.running */
 	double free_s, ended_s;         /* monotonic, for counters.c: free to launch, end seen; 0: not yet, or before us */
-	struct job_result result;       /* from HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there;
+	struct job_result *result;      /* owned; by holding_result(), as most of its life a job has none: from
+					 * HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there;
 					 * while HOLDING_INTENDING another attempt: the end of the last */
 };
 
 /* Takes the job (and the message, which may be NULL). */
 struct holding *holding_create(struct worker *worker, struct job *take_job, struct queue_message *message);
+/* Lent; an empty one if it has none yet. */
+struct job_result *holding_result(struct holding *holding);
 struct holding *holding_find(struct worker *worker, const char *job_id);
 void holding_enter(struct holding *holding, enum holding_phase phase);
 const char *holding_phase_name(enum holding_phase phase);

@@ -36,7 +36,7 @@ void intake_init(struct intake *intake, struct worker *worker, const struct conf
 {
 	intake->worker = worker;
 	intake->conf = conf;
-	intake->is_events = worker->conf->ecs.events != NULL && strcmp(worker->conf->ecs.events, conf->name) == 0;
+	intake->is_events = conf_is_events_queue(worker->conf, conf->name);
 	log_init(&intake->log, &worker->log, "queue %s", conf->name);
 	list_init(&intake->screenings);
 	list_init(&intake->batches);
@@ -223,6 +223,7 @@ static void on_admitted(void *arg, const struct error *err)
 	if (err != NULL) {
 		if (intake->failures++ == 0)
 			log_error(&intake->log, "messages could not be stored: %s; receiving pauses until they can", err->text);
+		channel_note_trouble(worker, err);
 		ev_timer_set(&batch->retry, backoff_s(intake->failures, 0.1, ADMIT_RETRY_MAX_S, random_unit()), 0.);
 		ev_timer_start(worker->loop, &batch->retry);
 		intake_update_room(intake);

@@ -96,9 +96,11 @@ static void freeze(struct holding *holding, char *take_request)
 	attempt->intended_ms = clock_steady_ms();
 	attempt->started_ms = 0;
 	attempt->timeout_ms = timeout_ms > 0 ? timeout_ms : JOB_NO_TIMEOUT;
+	attempt->bound = holding->deployer->conf->type == CONF_DEPLOYER_PROCESS;
 	holding->maybe_launched = false;
 	holding->asked_s = 0;
-	holding->result.reason[0] = '\0';
+	free(holding->result);
+	holding->result = NULL;
 }
 
 /* Freezes the parameters of the next attempt or step and stores them. */
@@ -278,7 +280,7 @@ static void refused(struct holding *holding, const struct error *err)
 		return;
 	}
 	log_warn(&holding->log, "launch refused: %s; looking whether an earlier ask has started it", err->text);
-	job_result_set(&holding->result, JOB_FAILED, "launch_failed", JOB_NO_EXIT_CODE, "%s", err->text);
+	job_result_set(holding_result(holding), JOB_FAILED, "launch_failed", JOB_NO_EXIT_CODE, "%s", err->text);
 	launch_find(holding);
 }
 
@@ -384,8 +386,8 @@ static void take_look(struct holding *holding, const char *handle, const struct 
 		launch_fail(holding, "uncertain", err->text);
 	else if (holding->cancelling)
 		cancel_end(holding);
-	else if (holding->result.reason[0] != '\0')
-		launch_fail(holding, holding->result.reason, holding->result.detail);
+	else if (holding->result != NULL)
+		launch_fail(holding, holding->result->reason, holding->result->detail);
 	else if (clock_steady_ms() - attempt->intended_ms > exec_token_life_ms(holding->deployer->exec))
 		looked_late(holding);
 	else

@@ -18,6 +18,7 @@ enum { NOTE_BATCH = 100 };
 static const double NOTE_LINGER_S = 0.2, NOTE_AGAIN_S = 1;
 
 static void store_result(struct holding *holding);
+static void learn_end(struct holding *holding);
 static void note_within(struct worker *worker, double after_s);
 
 static void tell_granted(struct worker *worker, const struct store_grant *grant)
@@ -30,6 +31,37 @@ static void tell_granted(struct worker *worker, const struct store_grant *grant)
 		adopt_sweep(worker);
 	else
 		channel_send(worker, REPORT_WAKE, grant->owner, "");
+}
+
+static void ended(struct holding *holding, enum job_state state)
+{
+	holding->worker->jobs_done++;
+	counters_ended(holding, state);
+	settle_message(holding);
+}
+
+static void on_end_learnt(void *arg, const struct job *job, const struct error *err)
+{
+	struct holding *holding = arg;
+	bool known = job != NULL && job_state_final(job->state);
+
+	if (!holding_call_end(holding))
+		return;
+	if (err != NULL) {
+		holding_store_failed(holding, err, "the result", learn_end);
+		return;
+	}
+	if (known)
+		tell_ended(holding->worker, job);
+	ended(holding, known ? job->state : holding->result->state);
+}
+
+/* A commit that was said to have failed may have happened: then the job has its result, and what was told with it is
+ * not told twice.  Or others ended it while ours was on its way: nobody but us tells of their end. */
+static void learn_end(struct holding *holding)
+{
+	holding_call_begin(holding);
+	store_find(holding->worker->store, holding->job->id, on_end_learnt, holding);
 }
 
 static void on_finished(void *arg, const struct store_grant *grants, size_t count, const struct error *err)
@@ -45,37 +77,40 @@ static void on_finished(void *arg, const struct store_grant *grants, size_t coun
 		holding_store_failed(holding, err, "the result", store_result);
 		return;
 	}
-	/* A commit that was said to have failed may have happened: then the job has its result. */
-	if (err != NULL)
+	if (err != NULL) {
 		log_warn(&holding->log, "the result was not taken: %s; going on with its message", err->text);
-	worker->jobs_done++;
-	counters_ended(holding, holding->result.state);
-	settle_message(holding);
+		learn_end(holding);
+		return;
+	}
+	ended(holding, holding->result->state);
 }
 
 static void store_result(struct holding *holding)
 {
 	holding_call_begin(holding);
-	tell_result(holding->worker, holding->job, &holding->result);
-	store_finish(holding->worker->store, holding->job, &holding->result, on_finished, holding);
+	tell_result(holding->worker, holding->job, holding->result);
+	store_finish(holding->worker->store, holding->job, holding->result, on_finished, holding);
 }
 
 static void record_failure(struct holding *holding)
 {
 	const struct job *job = holding->job;
-	const struct job_result *result = &holding->result;
+	const struct job_result *result = holding->result;
 	bool launched = job->attempt.handle != NULL;
+	struct job ended = *job;        /* lent: only its end is another */
 	char *text = xasprintf("%s: %s", result->reason, result->detail);
 	bool poison = strcmp(result->reason, "poison") == 0;
 	struct fault fault = {
 		.kind = poison ? "poison" : launched ? "task_failed" : "launch_failed",
 		.job_id = job->id,
+		.by = &ended,
 		.project = job->project,
 		.queue = job->queue,
 		.text = text,
 	};
 	char *key = xasprintf("%s/%s/%u", fault.kind, job->id, job->attempt.number);
 
+	ended.state = result->state;
 	faults_record(holding->worker, &fault, key, NULL, NULL);
 	free(key);
 	free(text);
@@ -84,7 +119,7 @@ static void record_failure(struct holding *holding)
 void settle_begin(struct holding *holding, const struct job_result *result)
 {
 	/* It may be the one in there. */
-	memmove(&holding->result, result, sizeof(*result));
+	memmove(holding_result(holding), result, sizeof(*result));
 	counters_end_seen(holding);
 	holding_enter(holding, HOLDING_FINISHING);
 	if (result->state == JOB_FAILED) {

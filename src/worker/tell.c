@@ -46,7 +46,12 @@ static bool wants(const struct conf_sink *sink, const char *event)
 
 static bool is_end(const char *event)
 {
-	return strcmp(event, "accepted") != 0 && strcmp(event, "started") != 0;
+	return strcmp(event, "accepted") != 0 && strcmp(event, "started") != 0 && strcmp(event, "retrying") != 0;
+}
+
+static bool ends_attempt(const char *event)
+{
+	return is_end(event) || strcmp(event, "retrying") == 0;
 }
 
 static void add(struct audience *audience, const char *sink)
@@ -92,7 +97,7 @@ static void disperse(struct audience *audience)
 /* -- what --------------------------------------------------------------------------------------- */
 
 /* Masked, from the first whole line on; what is before `from` is there for the masks alone. */
-static char *clean_lines(const struct masks *masks, const char *bytes, size_t size, size_t from, bool whole)
+static char *clean_lines(struct masks *masks, const char *bytes, size_t size, size_t from, bool whole)
 {
 	char *shown = xcalloc(size - from + 1, 1), *line = shown, *text;
 
@@ -108,7 +113,7 @@ static char *clean_lines(const struct masks *masks, const char *bytes, size_t si
 
 static char *read_tail(const struct worker *worker, const struct job *job, int fd)
 {
-	struct masks *masks = job_masks(worker->conf, job);
+	struct masks *masks = job_masks(worker->conf, job, &worker->log);
 	size_t room = LOG_TAIL_BYTES + masks_longest(masks), size;
 	char *bytes = xcalloc(room, 1), *text = NULL;
 	struct stat about;
@@ -160,7 +165,7 @@ static json_t *data_of(const struct worker *worker, const struct job *job, const
 		json_object_set_new(data, "url", json_at_text(text));
 		free(text);
 	}
-	if (is_end(event) && (text = log_tail(worker, job)) != NULL) {
+	if (ends_attempt(event) && (text = log_tail(worker, job)) != NULL) {
 		json_object_set_new(data, "log_tail", json_at_text(text));
 		free(text);
 	}
@@ -194,7 +199,7 @@ static char *dedup_key(const struct job *job, const char *event)
 	return xasprintf("job/%s/%lld/%u/%s", job->id, (long long)job->seq, job->attempt.number, event);
 }
 
-static void tell(struct worker *worker, const struct job *job, const char *event)
+static void tell(struct worker *worker, const struct job *job, const char *event, bool with_move)
 {
 	struct store_delivery *deliveries;
 	struct audience audience;
@@ -209,7 +214,8 @@ static void tell(struct worker *worker, const struct job *job, const char *event
 			deliveries[i] = (struct store_delivery){
 				.sink = audience.sinks[i], .event = event, .job_id = job->id, .payload = payload,
 			};
-		deliver_say(worker->deliver, deliveries, audience.count, key, NULL, NULL);
+		deliver_say(worker->deliver, &(struct deliver_words){ .deliveries = deliveries, .count = audience.count,
+			.dedup_key = key, .by = job, .with_move = with_move }, NULL, NULL);
 		free(deliveries);
 		free(payload);
 		free(key);
@@ -219,32 +225,53 @@ static void tell(struct worker *worker, const struct job *job, const char *event
 
 void tell_accepted(struct worker *worker, const struct job *job)
 {
-	tell(worker, job, "accepted");
+	tell(worker, job, "accepted", false);
 }
 
 void tell_started(struct worker *worker, const struct job *job)
 {
-	tell(worker, job, "started");
+	tell(worker, job, "started", false);
+}
+
+static void tell_end(struct worker *worker, const struct job *job, bool with_move)
+{
+	bool uncertain = job->state == JOB_FAILED && job->reason != NULL && strcmp(job->reason, "uncertain") == 0;
+
+	tell(worker, job, uncertain ? "uncertain" : job_state_name(job->state), with_move);
 }
 
 void tell_ended(struct worker *worker, const struct job *job)
 {
-	bool uncertain = job->state == JOB_FAILED && job->reason != NULL && strcmp(job->reason, "uncertain") == 0;
+	tell_end(worker, job, false);
+}
 
-	tell(worker, job, uncertain ? "uncertain" : job_state_name(job->state));
+static struct job *job_with(const struct job *job, const struct job_result *result)
+{
+	struct job *changed = job_copy(job);
+
+	changed->state = result->state;
+	xreplace(&changed->reason, result->reason[0] != '\0' ? result->reason : NULL);
+	xreplace(&changed->detail, result->detail[0] != '\0' ? result->detail : NULL);
+	xreplace(&changed->waits_for, NULL);
+	changed->next_try_ms = 0;
+	changed->exit_code = result->exit_code;
+	return changed;
+}
+
+void tell_retrying(struct worker *worker, const struct job *job, const struct job_result *result)
+{
+	struct job *queued = job_with(job, result);
+
+	queued->state = JOB_QUEUED;
+	tell(worker, queued, "retrying", true);
+	job_destroy(queued);
 }
 
 void tell_result(struct worker *worker, const struct job *job, const struct job_result *result)
 {
-	struct job *ended = job_copy(job);
+	struct job *ended = job_with(job, result);
 
-	ended->state = result->state;
-	xreplace(&ended->reason, result->reason[0] != '\0' ? result->reason : NULL);
-	xreplace(&ended->detail, result->detail[0] != '\0' ? result->detail : NULL);
-	xreplace(&ended->waits_for, NULL);
-	ended->next_try_ms = 0;
-	ended->exit_code = result->exit_code;
 	ended->finished_ms = clock_steady_ms();
-	tell_ended(worker, ended);
+	tell_end(worker, ended, true);
 	job_destroy(ended);
 }

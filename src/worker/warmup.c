@@ -10,6 +10,7 @@
 
 #include "aws/aws.h"
 #include "base/mem.h"
+#include "exec/process_dir.h"
 #include "worker/worker.h"
 
 static const double STORE_RETRY_S = 0.05;
@@ -106,16 +107,22 @@ static void on_registered(void *arg, const struct error *err)
 static void open_store(struct warmup *warmup)
 {
 	struct worker *worker = warmup->worker;
+	const char *state_dir = worker->conf->supervisor.state_dir;
+	char place[PROCESS_ID_BYTES] = "";
 	struct store_options options = {
 		.loop = worker->loop,
 		.log = &worker->log,
 		.owner = worker->heritage.owner,
 		.lease_ms = worker->conf->supervisor.lease_ms,
+		.place = place,
 		.migrate = worker->heritage.slot == 0,
 		.check = worker->heritage.first != 0,
 	};
 	struct error err;
 
+	/* There by now, if a deployer of local commands is configured, or was. */
+	if (state_dir != NULL && !process_state_find(state_dir, place))
+		place[0] = '\0';
 	worker->store = store_open(worker->conf->store, &options, &err);
 	if (worker->store != NULL) {
 		store_renew(worker->store, on_registered, worker);

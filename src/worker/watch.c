@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "worker/counters.h"
 #include "worker/holding.h"
+#include "worker/tell.h"
 
 enum { INFRASTRUCTURE_LOSSES = 10, INFRASTRUCTURE_FIRST_S = 1, INFRASTRUCTURE_MAX_S = 60 };
 
@@ -22,6 +23,7 @@ static void on_retry_stored(void *arg, const struct error *err);
 static void store_next_attempt(struct holding *holding)
 {
 	holding_call_begin(holding);
+	tell_retrying(holding->worker, holding->job, holding->result);
 	store_retry(holding->worker->store, holding->job, on_retry_stored, holding);
 }
 
@@ -35,7 +37,7 @@ static void on_retry_stored(void *arg, const struct error *err)
 		return;
 	holding_take(holding);
 	if (err != NULL && err->kind == ERROR_INVALID) {
-		struct job_result result = holding->result;
+		struct job_result result = *holding->result;
 
 		settle_begin(holding, &result);
 	} else if (err != NULL) {
@@ -57,7 +59,7 @@ static void try_again(struct holding *holding, const struct exec_end *end)
 	counters_tried_again(holding, end->retry == EXEC_RETRY_INFRASTRUCTURE);
 	xreplace(&job->reason, end->result.reason);
 	job->exit_code = end->result.exit_code;
-	holding->result = end->result;
+	*holding_result(holding) = end->result;
 	job->not_before_ms = 0;
 	if (end->retry == EXEC_RETRY_INFRASTRUCTURE)
 		job->not_before_ms = clock_steady_ms() + (int64_t)(1000 * backoff_s(job->losses,
@@ -173,10 +175,15 @@ static void arm_timeout(struct holding *holding)
 
 void watch_begin(struct holding *holding)
 {
-	const struct job_attempt *attempt = &holding->job->attempt;
+	struct job_attempt *attempt = &holding->job->attempt;
 	struct exec_watch_events events = { .ended = on_ended, .arg = holding };
 
 	holding->watch = exec_watch(holding->deployer->exec, attempt->handle, attempt->request, attempt->started_ms, &events);
+	/* A local command's is looked at once more, for what its output must not show. */
+	if (holding->deployer->conf->type != CONF_DEPLOYER_PROCESS) {
+		free(attempt->request);
+		attempt->request = NULL;
+	}
 	if (holding->heard)
 		exec_hear(holding->deployer->exec, attempt->handle, NULL);
 	holding->heard = false;

@@ -97,9 +97,13 @@ struct worker {
 	bool sweeping, sweep_again;     /* likewise for store_sweep() */
 	bool told_empty;                /* REPORT_EMPTY was sent */
 	char degraded[REPORT_TEXT_BYTES];       /* said with REPORT_READY, and repeated while parked */
+	char store_trouble[REPORT_TEXT_BYTES];  /* why the store took a write no more, when it last did not */
+	bool unrenewed;                         /* the renewal of our lease is such a write */
+	double renewal_s;                       /* monotonic: when that under way was asked for; 0: none is */
 	bool listening;                 /* reports of the master are being read */
 	bool beginning;                 /* told GO, and not begun yet */
 	unsigned crash_notes;           /* crashes of others on their way into the store */
+	bool last;                      /* draining while gantryd stops: there are no other workers here */
 	bool leaving;                   /* our registration is being removed, or all is being destroyed */
 
 	ev_io channel;
@@ -148,6 +152,8 @@ void channel_send(struct worker *worker, enum report_kind kind, const char *name
 void channel_send_alive(struct worker *worker);
 /* How many workers the backlog is worth. */
 void channel_send_scale(struct worker *worker, unsigned wanted, uint64_t depth);
+/* The store did not take a write; the master is told, until renewals and admissions succeed again. */
+void channel_note_trouble(struct worker *worker, const struct error *err);
 /* What we hold has changed: the master is told within a second, so that gantryctl status is true. */
 void channel_news(struct worker *worker);
 

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "worker/deliver.h"
 
-enum { BENCH_DEADLINE_S = 20, BENCH_TURNS = 10 };
+enum { BENCH_DEADLINE_S = 120, BENCH_TURNS = 10 };
 
 static void fill_queue(struct conf_queue *conf, const char *name)
 {
@@ -174,6 +174,53 @@ struct job *bench_job(struct bench *bench, const char *id)
 	if (job == NULL)
 		fail_msg("no job %s", id);
 	return job;
+}
+
+void bench_add_audience(struct bench *bench, const char *const *events, size_t count)
+{
+	struct conf *conf = bench->worker->conf;
+
+	conf->notify_count = 1;
+	conf->notify = xnew(struct conf_sink);
+	conf->notify->name = xstrdup("people");
+	for (size_t i = 0; i < count; i++)
+		texts_add(&conf->notify->when, events[i]);
+}
+
+struct said {
+	char *events;
+	unsigned tries;
+	bool done;
+};
+
+static void on_said(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
+	const struct error *err)
+{
+	struct said *said = arg;
+
+	(void)next_due_ms;
+	assert_null(err);
+	for (size_t i = 0; i < count; i++) {
+		char *longer = xasprintf("%s%s ", said->events, deliveries[i].event);
+
+		free(said->events);
+		said->events = longer;
+		said->tries += deliveries[i].tries;
+	}
+	said->done = true;
+}
+
+char *bench_said(struct bench *bench, unsigned *tries)
+{
+	const struct store_delivery_filter all = { .max = 10 };
+	struct said said = { .events = xstrdup("") };
+
+	store_deliveries(bench->worker->store, &all, on_said, &said);
+	while (!said.done)
+		ev_run(bench->worker->loop, EVRUN_ONCE);
+	if (tries != NULL)
+		*tries = said.tries;
+	return said.events;
 }
 
 bool bench_idle(struct bench *bench)

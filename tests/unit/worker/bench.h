@@ -37,6 +37,10 @@ void bench_run_until(struct bench *bench, const char *what, bench_check_fn *chec
 void bench_turn(struct bench *bench);
 /* The stored job, the caller's; fails the test when there is none. */
 struct job *bench_job(struct bench *bench, const char *id);
+/* Adds somebody who is told of these events, and whom nothing reaches. */
+void bench_add_audience(struct bench *bench, const char *const *events, size_t count);
+/* What was said: "failed cancelled ", the caller's; tries (may be NULL): how often it was tried to tell it. */
+char *bench_said(struct bench *bench, unsigned *tries);
 /* Counts of what is checked most. */
 bool bench_idle(struct bench *bench);           /* nothing held, the queue is empty */
 bool bench_one_task(struct bench *bench);

@@ -63,6 +63,48 @@ static void test_job_that_crashed_two_workers_is_failed_without_a_launch(void **
 	assert_int_equal(exec_memory_count(bench->exec), 0);
 }
 
+/* -- an end that is another by the time it reaches the store -- */
+
+static bool is_screening(struct bench *bench)
+{
+	struct holding *holding = holding_find(bench->worker, "a");
+
+	return holding != NULL && holding->phase == HOLDING_SCREENING;
+}
+
+static void on_cancelled(void *arg, const struct store_answer *answer, const struct error *err)
+{
+	assert_null(err);
+	*(enum store_asked *)arg = answer->verdict;
+}
+
+/* Nobody but its owner tells of it, and the owner is about to settle it for an end of its own. */
+static void test_job_that_is_cancelled_while_it_is_screened_is_told_of_as_cancelled(void **state)
+{
+	static const char *const events[] = { "failed", "cancelled" };
+	struct bench *bench = *state;
+	enum store_asked verdict = STORE_ASKED_UNKNOWN;
+	struct job *job;
+	char *said;
+
+	bench_add_audience(bench, events, ARRAY_SIZE(events));
+	adopt_stop_ticking(bench->worker);
+	crash(bench, "dead/1", "a");
+	crash(bench, "dead/2", "a");
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "screened", is_screening);
+	store_cancel(bench->worker->store, "a", "the test", on_cancelled, &verdict);
+	bench_run_until(bench, "end", bench_idle);
+	assert_int_equal(verdict, STORE_ASKED_DONE);
+	job = bench_job(bench, "a");
+	assert_string_equal(job_state_name(job->state), "cancelled");
+	assert_true(job->message.settled);
+	said = bench_said(bench, NULL);
+	assert_string_equal(said, "cancelled ");
+	job_destroy(job);
+	free(said);
+}
+
 static void on_recorded(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
 	const struct error *err)
 {
@@ -217,6 +259,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_one_crash_may_be_chance_and_a_dead_worker_counts_once),
 		TEST(test_job_that_crashed_two_workers_is_failed_without_a_launch),
+		TEST(test_job_that_is_cancelled_while_it_is_screened_is_told_of_as_cancelled),
 		TEST(test_message_that_crashed_two_workers_is_recorded_with_its_body_and_deleted),
 		TEST(test_message_of_a_queue_with_a_redrive_policy_is_left_to_it),
 		TEST(test_worker_takes_nothing_before_the_crashes_it_was_told_of_are_counted),

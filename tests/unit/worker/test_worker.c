@@ -8,6 +8,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ipc/report.h"
+#include "store/store_impl.h"
+#include "worker/deliver.h"
+#include "worker/tell.h"
 
 static int setup(void **state)
 {
@@ -783,6 +786,100 @@ static void test_worker_says_that_it_is_ready_until_it_is_told_to_go(void **stat
 	assert_false(has_report(bench, REPORT_READY));
 }
 
+/* -- what is to be told ---------------------------------------------------------------------------- */
+
+static struct {
+	struct store_ops ops;
+	const struct store_ops *real;
+	struct store_call *call;        /* the word that is held back */
+} withheld;
+
+static void submit_all_but_words(struct store *store, struct store_call *call)
+{
+	if (call->kind == CALL_SAY)
+		withheld.call = call;
+	else
+		withheld.real->submit(store, call);
+}
+
+static bool tells_nothing(struct bench *bench)
+{
+	return deliver_is_idle(bench->worker->deliver);
+}
+
+/* A store that makes the move and does not take the word of it. */
+static void test_word_that_failed_without_its_move_is_kept(void **state)
+{
+	static const char *const events[] = { "succeeded" };
+	struct bench *bench = *state;
+	struct worker *worker = bench->worker;
+	struct job_result result;
+	struct job *job;
+	char *said;
+
+	bench_add_audience(bench, events, 1);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	bench_turn(bench);
+	withheld.real = worker->store->ops;
+	withheld.ops = *withheld.real;
+	withheld.ops.submit = submit_all_but_words;
+	worker->store->ops = &withheld.ops;
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	error_set(&withheld.call->err, ERROR_REFUSED, "damaged");
+	store_call_complete(withheld.call);
+	/* It is kept: who says it again, as for a move that is made again, has the first one said. */
+	job = bench_job(bench, "a");
+	job_result_set(&result, JOB_SUCCEEDED, "", 0, "%s", "said again");
+	tell_result(worker, job, &result);
+	assert_null(strstr(withheld.call->said[0].payload, "said again"));
+	worker->store->ops = withheld.real;
+	store_submit(worker->store, withheld.call);
+	bench_run_until(bench, "the word", tells_nothing);
+	said = bench_said(bench, NULL);
+	assert_string_equal(said, "succeeded ");
+	free(said);
+	job_destroy(job);
+}
+
+static void hear_of_drain(struct bench *bench, bool last)
+{
+	struct report report = { 0 };
+
+	report_init(&report, REPORT_DRAIN, 0);
+	report.deadline_ms = 60000;
+	report.drain.last = last;
+	assert_true(report_send(bench->master_fd, &report, -1));
+	bench_turn(bench);
+}
+
+static bool tried(struct bench *bench)
+{
+	unsigned tries;
+
+	free(bench_said(bench, &tries));
+	return tries > 0;
+}
+
+/* The others would have told it, and now they leave, too. */
+static void test_drain_that_becomes_the_last_one_tells_what_is_due(void **state)
+{
+	const struct store_delivery due = { .sink = "people", .event = "succeeded", .payload = "{}" };
+	struct bench *bench = *state;
+
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	bench_turn(bench);
+	hear_of_drain(bench, false);
+	assert_int_equal(bench->worker->state, WORKER_DRAINING);
+	deliver_say(bench->worker->deliver, &(struct deliver_words){ .deliveries = &due, .count = 1 }, NULL, NULL);
+	bench_run_until(bench, "the word", tells_nothing);
+	assert_false(tried(bench));
+	hear_of_drain(bench, true);
+	bench_run_until(bench, "a try", tried);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -802,6 +899,8 @@ int main(void)
 		TEST(test_timeout_stops_the_task_and_fails_the_job),
 		TEST(test_release_hands_running_jobs_over_untouched),
 		TEST(test_drain_waits_for_what_runs_and_takes_nothing_new),
+		TEST(test_word_that_failed_without_its_move_is_kept),
+		TEST(test_drain_that_becomes_the_last_one_tells_what_is_due),
 		TEST(test_redelivery_of_an_orphan_adopts_it_at_once),
 		TEST(test_running_task_of_a_removed_deployer_is_followed_to_its_end),
 		TEST(test_job_whose_admission_was_thought_to_have_failed_is_launched),
