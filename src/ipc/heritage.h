@@ -35,7 +35,7 @@ struct heritage {
 	int32_t config_fd;              /* canonical configuration, sealed memory */
 	int32_t log_fd;                 /* where log lines go; -1: syslog */
 	uint32_t first;                 /* 1: the first worker of a daemon's life; it checks the store */
-	uint32_t heartbeat_ms;          /* REPORT_ALIVE at least this often; 0: no watchdog */
+	uint32_t heartbeat_ms;          /* REPORT_ALIVE, with the figures copied, at least this often */
 	uint32_t drain_timeout_ms;      /* also when the master is dead */
 	int32_t in_hand_fd;             /* shared memory, struct in_hand: what the worker is busy with; -1: none */
 	int32_t figures_fd;             /* shared memory, struct figures: where it counts; -1: nowhere */

@@ -24,7 +24,7 @@ enum report_kind {
 	REPORT_HELLO,           /* the first one: config_hash as read */
 	REPORT_READY,           /* warmed up and parked; text: "" or what is degraded */
 	REPORT_REFUSED,         /* cannot become ready, and says why in text; leaves with status 2 */
-	REPORT_ALIVE,           /* heartbeat; worker's numbers are filled */
+	REPORT_ALIVE,           /* heartbeat; worker's numbers are filled; text: why it is degraded, or "" */
 	REPORT_QUEUE,           /* a queue's numbers (name, queue); sent with each ALIVE */
 	REPORT_RELEASED,        /* jobs were given up into the store: tell the others to adopt */
 	REPORT_WAKE,            /* tell the worker whose owner id is in name: sweep, it has a granted job */
@@ -55,7 +55,7 @@ struct report_worker {
 	uint64_t jobs_done;
 	uint64_t rss_bytes;
 	uint32_t longest_commit_us;
-	uint32_t degraded;              /* 1: a queue or the store does not answer */
+	uint32_t degraded;              /* 1: the store takes no writes */
 };
 
 struct report_queue {
@@ -70,6 +70,10 @@ struct report_scale {
 	uint64_t depth;                 /* messages that wait */
 };
 
+struct report_drain {
+	uint32_t last;                  /* 1: gantryd stops, so nobody takes over what this worker could still do */
+};
+
 struct report {
 	uint32_t magic;
 	uint16_t version, kind;
@@ -81,6 +85,7 @@ struct report {
 		struct report_worker worker;
 		struct report_queue queue;
 		struct report_scale scale;
+		struct report_drain drain;
 	};
 	char name[REPORT_NAME_BYTES];   /* queue name or owner id */
 	char text[REPORT_TEXT_BYTES];

@@ -10,7 +10,7 @@
 /* Words that are numbers become JSON numbers, but for those that only may look like one. */
 static json_t *word_value(const char *key, const char *value)
 {
-	static const char *const texts[] = { "name", "reason", "file", "configuration", "version", "owner" };
+	static const char *const texts[] = { "name", "reason", "file", "configuration", "version", "owner", "trouble" };
 	char *end;
 	long long number = strtoll(value, &end, 10);
 
@@ -56,7 +56,7 @@ static void add_figures(json_t *doc, const struct control_line *line)
 void status_record_add(json_t *doc, const struct control_line *line)
 {
 	static const struct { const char *name, *list; } lists[] = {
-		{ "generation", "generations" }, { "worker", "workers" }, { "queue", "queues" },
+		{ "generation", "generations" }, { "worker", "workers" }, { "queue", "queues" }, { "rate", "rates" },
 	};
 	json_t *object;
 
@@ -78,5 +78,19 @@ void status_record_add(json_t *doc, const struct control_line *line)
 
 json_t *status_record_create(void)
 {
-	return json_pack("{s:{},s:[],s:[],s:[]}", "last_reload", "generations", "workers", "queues");
+	return json_pack("{s:{},s:[],s:[],s:[],s:[]}", "last_reload", "generations", "workers", "queues", "rates");
+}
+
+const json_t *status_record_rate(const json_t *doc, const char *queue)
+{
+	const json_t *rate;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "rates"), i, rate) {
+		const char *name = json_string_value(json_object_get(rate, "name"));
+
+		if (name != NULL && strcmp(name, queue) == 0)
+			return rate;
+	}
+	return NULL;
 }

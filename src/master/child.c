@@ -160,14 +160,26 @@ static void act_note_refusal(struct child *child, const struct report *report)
 	generation_child_refused(child->generation, child);
 }
 
+/* before: what it said last. */
+static void note_rates(struct child *child, const struct report *report, const struct report_queue *before)
+{
+	const struct report_queue *now = &report->queue;
+
+	queue_rates_add(&child->generation->master->queue_rates, report->name,
+		now->received > before->received ? now->received - before->received : 0,
+		now->settled > before->settled ? now->settled - before->settled : 0, clock_monotonic_s());
+}
+
 static void note_queue(struct child *child, const struct report *report)
 {
 	for (size_t i = 0; i < child->queue_count; i++) {
 		if (strcmp(child->queues[i].name, report->name) == 0) {
+			note_rates(child, report, &child->queues[i].numbers);
 			child->queues[i].numbers = report->queue;
 			return;
 		}
 	}
+	note_rates(child, report, child->resumed ? &report->queue : &(struct report_queue){ .received = 0 });
 	if (child->queue_count == LIMIT_CHILD_QUEUES)
 		return;
 	child->queues = xreallocarray(child->queues, child->queue_count + 1, sizeof(*child->queues));
@@ -177,10 +189,12 @@ static void note_queue(struct child *child, const struct report *report)
 
 static void act_note_numbers(struct child *child, const struct report *report)
 {
-	if (report->kind == REPORT_QUEUE)
+	if (report->kind == REPORT_QUEUE) {
 		note_queue(child, report);
-	else
-		child->numbers = report->worker;
+		return;
+	}
+	child->numbers = report->worker;
+	snprintf(child->trouble, sizeof(child->trouble), "%s", report->text);
 }
 
 static void act_pass_released(struct child *child, const struct report *report)
@@ -239,12 +253,17 @@ static void act_drain(struct child *child, const struct report *report)
 
 static void act_hasten(struct child *child, const struct report *report)
 {
-	double until = clock_monotonic_s() +
-		roster_drain_s(&child->generation->master->roster, child->generation->edition);
+	double now = clock_monotonic_s();
+	double until = now + roster_drain_s(&child->generation->master->roster, child->generation->edition);
 
 	(void)report;
-	if (child->wait == CHILD_WAIT_DEADLINE && until < child->wait_until)
+	if (child->wait != CHILD_WAIT_DEADLINE)
+		return;
+	if (until < child->wait_until)
 		child_wait_until(child, CHILD_WAIT_DEADLINE, until);
+	/* It is told even so: that nobody comes after it may be new to it. */
+	child->drain_ms = child->wait_until > now ? (int64_t)((child->wait_until - now) * 1000) : 0;
+	child_tell(child, REPORT_DRAIN);
 }
 
 static void act_hand_over(struct child *child, const struct report *report)
@@ -339,6 +358,7 @@ void child_resume(struct child *child)
 {
 	struct error err;
 
+	child->resumed = true;
 	child_watch_channel(child);
 	if (child->in_hand_fd >= 0) {
 		child->in_hand = in_hand_map(child->in_hand_fd, &err);

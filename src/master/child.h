@@ -26,6 +26,7 @@ enum {
 	CHILD_ABORT_GRACE_S = 5,        /* from ABRT to KILL: a core takes time to write */
 	CHILD_EXIT_GRACE_S = 2,         /* from EXIT to KILL */
 	CHILD_CLOSE_GRACE_S = 1,        /* from the end of its channel to KILL */
+	CHILD_HEARTBEAT_MAX_MS = 10000, /* between two words of a child, however patient the watchdog is */
 	CHILD_RECEIVE_GRACE_S = 2,      /* for an open receive, past its wait_time */
 	LIMIT_CHILD_NONSENSE = 3,
 	LIMIT_CHILD_QUEUES = 256,       /* whose numbers are kept */
@@ -69,6 +70,7 @@ struct child {
 	enum child_wait wait;
 	double wait_until;              /* monotonic */
 	double started_at, active_at, drain_at, heard_at;       /* monotonic; 0: not yet */
+	bool resumed;                   /* lives since before an upgrade: what it has counted till then was told of */
 	bool reaped;                    /* its pid may be another's by now */
 	bool killed;                    /* SIGKILL was sent: it is only to be reaped */
 	bool aborted;
@@ -82,6 +84,7 @@ struct child {
 	struct figures *figures;        /* what it counts; NULL: not known */
 
 	struct report_worker numbers;
+	char trouble[REPORT_TEXT_BYTES];        /* why it is degraded, as it says; "": it is not */
 	struct child_queue *queues;
 	size_t queue_count;
 	struct list orphans;            /* told lately */

@@ -10,6 +10,7 @@
 #include "base/descriptor.h"
 #include "master/child_impl.h"
 #include "master/generation.h"
+#include "master/master.h"
 
 enum { CHILD_READS_A_TURN = 64 };       /* one talkative child must not starve the others */
 static const double CHILD_RETRY_S = 0.1;
@@ -29,8 +30,10 @@ static bool send_word(struct child *child, enum report_kind kind)
 
 	report_init(&report, kind, child->generation->number);
 	report.sequence = child->sequence_out + 1;
-	if (kind == REPORT_DRAIN)
+	if (kind == REPORT_DRAIN) {
 		report.deadline_ms = child->drain_ms;
+		report.drain.last = stop_is_under_way(&child->generation->master->stop);
+	}
 	if (kind == REPORT_REOPEN)
 		pass_fd = log_target_fd(&child->generation->edition->log);
 	if (!report_send(child->channel_fd, &report, pass_fd))

@@ -43,6 +43,15 @@ static void hand_all(const struct child *child, int channel_fd, struct spawn *ho
 	hand_listeners(child, how, heritage);
 }
 
+/* A third of the watchdog's time, so that two may fail.  It also carries the figures that people look at, with a
+ * patient watchdog or none, too. */
+static uint32_t heartbeat_ms(const struct conf_supervisor *conf)
+{
+	if (conf->watchdog_ms <= 0 || conf->watchdog_ms > 3 * CHILD_HEARTBEAT_MAX_MS)
+		return CHILD_HEARTBEAT_MAX_MS;
+	return (uint32_t)(conf->watchdog_ms / 3);
+}
+
 static struct heritage describe(const struct child *child, bool first)
 {
 	const struct generation *generation = child->generation;
@@ -53,7 +62,7 @@ static struct heritage describe(const struct child *child, bool first)
 		.slot = child->slot,
 		.slots = (uint32_t)generation->slot_count,
 		.first = first,
-		.heartbeat_ms = (uint32_t)(conf->watchdog_ms / 3),
+		.heartbeat_ms = heartbeat_ms(conf),
 		.drain_timeout_ms = (uint32_t)conf->drain_timeout_ms,
 		.config_hash = generation->edition->config_hash,
 	};

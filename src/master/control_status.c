@@ -74,6 +74,8 @@ static void write_child(const struct child *child, struct buf *out, double now)
 	control_line_number(out, "dropped_reports", child->numbers.dropped_reports);
 	control_line_number(out, "log_dropped", child->numbers.log_dropped);
 	control_line_number(out, "degraded", child->numbers.degraded);
+	if (child->trouble[0] != '\0')
+		control_line_text(out, "trouble", child->trouble);
 	control_line_number(out, "empty", child->empty);
 	control_line_number(out, "age_s", (long long)(now - child->started_at));
 	control_line_number(out, "silent_ms", (long long)((now - child->heard_at) * 1000));
@@ -190,6 +192,22 @@ static void write_queues(const struct generation *generation, struct buf *out)
 	free(sums.at);
 }
 
+static void write_rates(const struct queue_rates *rates, struct buf *out, double now)
+{
+	uint64_t received, settled;
+	const char *name;
+
+	for (size_t i = 0; i < rates->count; i++) {
+		if (!queue_rates_get(rates, i, now, &name, &received, &settled))
+			continue;
+		control_line_begin(out, "rate");
+		control_line_text(out, "name", name);
+		control_line_number(out, "received_per_minute", (long long)received);
+		control_line_number(out, "settled_per_minute", (long long)settled);
+		control_line_end(out);
+	}
+}
+
 /* -- the whole -------------------------------------------------------------------------------- */
 
 void control_status_write(const struct master *master, struct buf *out)
@@ -205,4 +223,5 @@ void control_status_write(const struct master *master, struct buf *out)
 		write_generation(generation, out, now);
 	list_each(generation, &master->roster.generations, link)
 		write_queues(generation, out);
+	write_rates(&master->queue_rates, out, now);
 }

@@ -349,6 +349,7 @@ static void init(struct master *master, const struct master_options *options)
 static void finish(struct master *master)
 {
 	roster_finish(&master->roster);
+	queue_rates_finish(&master->queue_rates);
 	reload_finish(&master->reload);
 	upgrade_finish(&master->upgrade);
 	watchdog_stop(&master->watchdog);

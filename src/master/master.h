@@ -25,6 +25,7 @@
 #include "master/roster.h"
 #include "master/signals.h"
 #include "master/stop.h"
+#include "master/queue_rates.h"
 #include "master/tally.h"
 #include "master/upgrade.h"
 #include "master/watchdog.h"
@@ -59,6 +60,7 @@ struct master {
 	struct hint hint;
 	struct listeners listeners;
 	struct tally tally;
+	struct queue_rates queue_rates;
 	struct watchdog watchdog;
 
 	struct edition *logs;           /* whose log is ours; outlives the last generation */
