@@ -212,8 +212,13 @@ static void check_queue_name(struct rules *rules, const char *key, const char *n
 {
 	struct nearest nearest;
 
-	if (name == NULL || conf_find_queue(rules->conf, name) != NULL)
+	if (name == NULL)
 		return;
+	if (conf_find_queue(rules->conf, name) != NULL) {
+		if (conf_is_events_queue(rules->conf, name))
+			refuse(rules, key, "expected a queue that jobs come from, found \"%s\", which ecs.events names", name);
+		return;
+	}
 	nearest_init(&nearest, name);
 	for (size_t i = 0; i < rules->conf->queue_count; i++)
 		nearest_offer(&nearest, rules->conf->queues[i].name);

@@ -25,6 +25,11 @@ const struct conf_queue *conf_find_queue(const struct conf *conf, const char *na
 	return NULL;
 }
 
+bool conf_is_events_queue(const struct conf *conf, const char *name)
+{
+	return conf->ecs.events != NULL && strcmp(conf->ecs.events, name) == 0;
+}
+
 const struct conf_deployer *conf_find_deployer(const struct conf *conf, const char *name)
 {
 	for (size_t i = 0; name != NULL && i < conf->deployer_count; i++) {

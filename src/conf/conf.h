@@ -213,6 +213,7 @@ struct conf_token {
 	struct texts may;               /* of "submit", "read" and "admin" */
 	struct texts projects;          /* globs of those it may see and touch */
 	unsigned rate;                  /* requests per second; 0: no limit */
+	unsigned streams;               /* of events, open at once; 0: no limit */
 };
 
 struct conf_deploy {
@@ -260,6 +261,8 @@ struct conf {
 void conf_destroy(struct conf *conf);
 /* By name, or NULL. */
 const struct conf_queue *conf_find_queue(const struct conf *conf, const char *name);
+/* ecs.events names it: it brings task state changes, no jobs. */
+bool conf_is_events_queue(const struct conf *conf, const char *name);
 /* Its name, else its type's. */
 const char *conf_sink_name(const struct conf_sink *sink);
 const struct conf_deployer *conf_find_deployer(const struct conf *conf, const char *name);

@@ -65,10 +65,18 @@ static const char *const token_powers[] = { "submit", "read", "admin", NULL };
 static const char *const http_schemes[] = { "https", "http", NULL };
 static const char *const redis_schemes[] = { "redis", "rediss", "redis+sentinel", "unix", NULL };
 #ifdef WITH_POSTGRESQL
-static const char *const store_schemes[] = { "sqlite", "redis", "rediss", "unix", "postgresql", "postgres", "memory", NULL };
+static const char *const celery_schemes[] = {
+	"redis", "rediss", "redis+sentinel", "unix", "db+postgresql", "db+postgresql+psycopg2", "db+postgresql+psycopg", NULL,
+};
+static const char *const *const absent_results = NULL;
+static const char *const store_schemes[] = {
+	"sqlite", "redis", "rediss", "redis+sentinel", "unix", "postgresql", "postgres", "memory", NULL,
+};
 static const char *const *const absent_stores = NULL;
 #else
-static const char *const store_schemes[] = { "sqlite", "redis", "rediss", "unix", "memory", NULL };
+#define celery_schemes redis_schemes
+static const char *const absent_results[] = { "db+postgresql", "db+postgresql+psycopg2", "db+postgresql+psycopg", NULL };
+static const char *const store_schemes[] = { "sqlite", "redis", "rediss", "redis+sentinel", "unix", "memory", NULL };
 static const char *const absent_stores[] = { "postgresql", "postgres", NULL };
 #endif
 static const char *const queue_types[] = {
@@ -86,7 +94,7 @@ static const char *const sink_types[] = {
 	[CONF_SINK_SLACK] = "slack", [CONF_SINK_EXEC] = "exec", [CONF_SINK_CELERY] = "celery", [CONF_SINK_TYPES] = NULL,
 };
 static const char *const sink_events[] = {
-	"accepted", "started", "succeeded", "failed", "cancelled", "superseded", "uncertain", NULL,
+	"accepted", "started", "retrying", "succeeded", "failed", "cancelled", "superseded", "uncertain", NULL,
 };
 static const char *const starttls_ways[] = {
 	[CONF_STARTTLS_OFFERED] = "offered", [CONF_STARTTLS_REQUIRED] = "required", [CONF_STARTTLS_OFF] = "off", NULL,
@@ -193,6 +201,8 @@ static const struct conf_row token_rows[] = {
 	  .text = "Globs of the projects that it is good for." },
 	{ .key = "rate", UINT(struct conf_token, rate, 1, 100000), .zero = "no limit", .def = "50",
 	  .text = "Requests per second; those above are told to come again later." },
+	{ .key = "streams", UINT(struct conf_token, streams, 1, 100000), .zero = "no limit", .def = "100",
+	  .text = "Streams of events that may be open at once, be it one job's or the dashboard's; one above is refused." },
 	{ .key = NULL },
 };
 
@@ -332,7 +342,8 @@ static const struct conf_row queue_rows[] = {
 	{ .key = "warn_depth", UINT(struct conf_queue, warn_depth, 1, 1000000000), .zero = "never", .def = "0",
 	  .text = "With this many messages that wait, the log says so, and again when there are a tenth less." },
 	{ .key = "alarm_depth", UINT(struct conf_queue, alarm_depth, 1, 1000000000), .zero = "never", .def = "0",
-	  .text = "With this many it is an error, which is told to errors as well." },
+	  .text = "With this many it is an error, which is told to errors as well, and anew by each new generation of "
+	          "workers that finds it so." },
 	{ .key = "default_deployer", TEXT(struct conf_queue, default_deployer, LIMIT_JOB_NAME_BYTES),
 	  .text = "The deployer of messages that name none. Without it each message must." },
 	{ .key = "malformed", ENUM(struct conf_queue, malformed, malformed_ways), .def = "settle",
@@ -543,10 +554,10 @@ static const struct conf_row notify_rows[] = {
 	  .text = "What deliveries, log and figures call it, of letters, digits, \"_\" and \"-\"; without it, its "
 	          "type. "
 	          "A delivery that waits belongs to the name, so it survives every other change." },
-	{ .key = "when", TEXTS(struct conf_sink, when, 7), .words = sink_events,
+	{ .key = "when", TEXTS(struct conf_sink, when, 8), .words = sink_events,
 	  .def = "succeeded, failed, cancelled, superseded, uncertain",
 	  .text = "What is told. A job that failed as uncertain is told to who wants to hear of failed or of uncertain "
-	          "ones." },
+	          "ones; retrying is an attempt that has failed and is followed by another one." },
 	{ .key = "url", URL(struct conf_sink, url, http_schemes), .required = true, .secret = true, .of = "webhook",
 	  .text = "Where the result is posted to, as JSON (see gantry(7)), as Standard Webhooks says: "
 	          "with webhook-id, which is the same in each try, webhook-timestamp, and webhook-signature. "
@@ -555,10 +566,13 @@ static const struct conf_row notify_rows[] = {
 	  .text = "An incoming webhook of Slack, or of whatever takes the same JSON." },
 	{ .key = "url", URL(struct conf_sink, url, redis_schemes), .required = true, .secret = true, .of = "redis",
 	  .text = "The server, as for errors." },
-	{ .key = "url", URL(struct conf_sink, url, redis_schemes), .required = true, .secret = true, .of = "celery",
-	  .text = "The Redis that is the result_backend of Celery's clients: AsyncResult finds PENDING, STARTED, "
-	          "SUCCESS with the job's "
-	          "record, FAILURE with a RuntimeError, or REVOKED, as far as when names them." },
+	{ .key = "url", URL(struct conf_sink, url, celery_schemes), .absent = absent_results, .required = true,
+	  .secret = true, .of = "celery",
+	  .text = "The result_backend of Celery's clients, a Redis or a database (as SQLAlchemy has it: db+postgresql://"
+	          "[user[:password]@]host[:port]/database): AsyncResult finds PENDING, STARTED, RETRY, SUCCESS with the "
+	          "job's record, FAILURE with a RuntimeError and, as its traceback, the end of the log, or REVOKED, as far "
+	          "as when names them. "
+	          "In a database it is the table celery_taskmeta, which is made when no client has done so yet." },
 	{ .key = "secret", TEXT(struct conf_sink, secret, 512), .secret = true, .of = "webhook",
 	  .text = "What posts are signed with: \"whsec_\" and base64, or any text. Without it they are not signed." },
 	{ .key = "old_secret", TEXT(struct conf_sink, old_secret, 512), .secret = true, .of = "webhook",
@@ -580,7 +594,8 @@ static const struct conf_row notify_rows[] = {
 	{ .key = "ttl", DURATION(struct conf_sink, ttl_ms, SECOND, (int64_t)366 * DAY), .zero = "for ever", .def = "7d",
 	  .of = "redis", .text = "How long that key lives." },
 	{ .key = "ttl", DURATION(struct conf_sink, ttl_ms, SECOND, (int64_t)366 * DAY), .def = "1d", .of = "celery",
-	  .text = "How long a result lives there, as Celery's result_expires." },
+	  .text = "How long a result lives there, as Celery's result_expires. "
+	          "In a database it lives until somebody deletes it, as Celery's celery.backend_cleanup does." },
 	{ .key = "smtp", URL(struct conf_sink, smtp, smtp_schemes), .required = true, .of = "email",
 	  .text = "The server that takes the mail: smtp://host[:port], or smtps:// for TLS from the first byte." },
 	{ .key = "user", TEXT(struct conf_sink, user, 256), .of = "email",
@@ -608,7 +623,8 @@ static const struct conf_row notify_rows[] = {
 	          "the user "
 	          "of gantryd with PATH, HOME, LANG and GANTRY_EVENT, GANTRY_JOB, GANTRY_PROJECT and GANTRY_DELIVERY, "
 	          "and has told it when it "
-	          "exits with 0. What it prints goes to the log." },
+	          "exits with 0. What it prints goes to the log. "
+	          "When its worker is killed it goes on by itself, and is run again for the same delivery." },
 	{ .key = "text", NOTICE(struct conf_sink, text), .of = "email",
 	  .text = "What the mail says, without which it is a text of ours." },
 	{ .key = "text", NOTICE(struct conf_sink, text), .of = "slack",
@@ -635,14 +651,17 @@ const struct conf_row conf_schema[] = {
 	{ .key = "store", URL(struct conf, store, store_schemes), .absent = absent_stores,
 	  .def = "sqlite://$STATE/gantry.db", .secret = true,
 	  .text = "Where jobs are remembered: sqlite:///path, for one host; "
-	          "redis://[user:password@]host[:port][/database] (rediss:// with TLS, or unix:///path?db=N), Redis "
-	          "6.2 or later, "
+	          "redis://[user:password@]host[:port][/database] (rediss:// with TLS, unix:///path?db=N, or "
+	          "redis+sentinel://[user:password@]host[:port],.../master[/database]), Redis 6.2 or later, "
 	          "for all hosts that share it; postgresql://[user[:password]@]host[:port]/database, PostgreSQL 14 or "
 	          "later, likewise, in a "
 	          "schema \"gantry\" that is made there; or memory: for tests, which forgets them at the end. "
 	          "A Redis that may evict keys is refused; what it may lose in a crash, as its appendonly and "
 	          "appendfsync say, "
-	          "is told at each start. While the store is away nothing new is launched, what runs goes on, and "
+	          "is told at each start. Behind Sentinels it may lose more: replicas hear of a write after it was "
+	          "answered, so what was accepted in the moments before a failover may be gone, and what was launched then "
+	          "may be launched again; with min-replicas-to-write at 1 and a short min-replicas-max-lag a master that "
+	          "was cut off soon takes nothing more. While the store is away nothing new is launched, what runs goes on, and "
 	          "results follow." },
 	{ .key = "api", OPTION(struct conf, api, struct conf_api, api_rows),
 	  .text = "HTTP: submit, status, logs, events, metrics. "

@@ -159,6 +159,11 @@ static bool is_one_line(const char *text)
 	return true;
 }
 
+static bool names_database(const char *url)
+{
+	return strncmp(url, "postgres", 8) == 0 || strncmp(url, "db+postgres", 11) == 0;
+}
+
 /* "scheme://host...", or a scheme that names a file, or "memory:", which is all there is to it. */
 static bool is_url(const struct conf_row *row, const char *text)
 {
@@ -172,7 +177,7 @@ static bool is_url(const struct conf_row *row, const char *text)
 	if (strncmp(text, "sqlite:", 7) == 0 || strncmp(text, "unix:", 5) == 0)
 		return strncmp(rest, "///", 3) == 0 && rest[3] != '\0';
 	/* A database may be named without its host, which is this one then. */
-	return strncmp(rest, "//", 2) == 0 && rest[2] != '\0' && (rest[2] != '/' || strncmp(text, "postgres", 8) == 0) &&
+	return strncmp(rest, "//", 2) == 0 && rest[2] != '\0' && (rest[2] != '/' || names_database(text)) &&
 		strpbrk(rest, " \"<>\\^`{|}") == NULL;
 }
 

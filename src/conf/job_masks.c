@@ -62,6 +62,8 @@ static void add_pairs(const struct names *names, const struct pairs *pairs, cons
 		buf_init(&text, LIMIT_MASKED_VALUE_BYTES);
 		if (template_expand(pairs->at[i].value, values, &text, NULL))
 			add(names, pairs->at[i].name, buf_text(&text));
+		else if (text.overflowed && is_secret(names, pairs->at[i].name))
+			masks_hide_all(names->masks);
 		buf_finish(&text);
 	}
 }
@@ -102,7 +104,7 @@ static const struct texts *globs_of(const struct conf_deployer *deployer)
 	return deployer != NULL ? &deployer->mask : &otherwise;
 }
 
-struct masks *job_masks(const struct conf *conf, const struct job *job)
+struct masks *job_masks(const struct conf *conf, const struct job *job, const struct log *log)
 {
 	const struct conf_deployer *deployer = job->deployer != NULL ? conf_find_deployer(conf, job->deployer) : NULL;
 	struct names names = { .globs = globs_of(deployer), .masks = masks_create() };
@@ -112,11 +114,13 @@ struct masks *job_masks(const struct conf *conf, const struct job *job)
 	conf_secrets_each(conf, add_configured, names.masks);
 	for (size_t i = 0; i < conf->environment.count; i++)
 		add(&names, conf->environment.at[i].name, conf->environment.at[i].value);
-	/* Before what the message brought, as there is a limit (LIMIT_MASKS) that it could use up. */
 	if (deployer != NULL)
 		add_deployers(&names, deployer, &values);
 	add_launched(&names, job);
 	add_messages(&names, payload);
 	json_decref(payload);
+	if (log != NULL && masks_hides_all(names.masks))
+		log_warn(log, "output of job %s: its secrets are more than %d KiB, so all of it is shown as asterisks", job->id,
+			LIMIT_MASKS_BYTES >> 10);
 	return names.masks;
 }
