@@ -60,7 +60,8 @@ struct api {
 
 	ev_io channel;
 	ev_timer heartbeat, warm_again;
-	ev_timer hint;                  /* one hint for many changes in a turn */
+	ev_timer hint;                  /* active for a moment after a hint */
+	bool hint_again;                /* another one is due at its end */
 	ev_timer deadline;              /* of the drain */
 	ev_timer close_idle;
 	ev_signal on_term, on_quit;

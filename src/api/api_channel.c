@@ -41,18 +41,31 @@ static void say_alive(struct api *api)
 		api_channel_send(api, REPORT_READY, api->degraded);
 }
 
+/* The first of several is passed on at once, the rest together. */
+static void pass_hint(struct api *api)
+{
+	api->hint_again = false;
+	api_channel_send(api, REPORT_HINT, "");
+	ev_now_update(api->loop);
+	ev_timer_set(&api->hint, hint_linger_s, 0.);
+	ev_timer_start(api->loop, &api->hint);
+}
+
 static void on_hint(struct ev_loop *loop, ev_timer *timer, int revents)
 {
+	struct api *api = container_of(timer, struct api, hint);
+
 	(void)loop, (void)revents;
-	api_channel_send(container_of(timer, struct api, hint), REPORT_HINT, "");
+	if (api->hint_again)
+		pass_hint(api);
 }
 
 void api_hint(struct api *api)
 {
 	if (ev_is_active(&api->hint))
-		return;
-	ev_timer_set(&api->hint, hint_linger_s, 0.);
-	ev_timer_start(api->loop, &api->hint);
+		api->hint_again = true;
+	else
+		pass_hint(api);
 }
 
 static void reopen_log(const struct api *api, int fd)
@@ -143,7 +156,7 @@ void api_channel_stop(struct api *api)
 {
 	ev_io_stop(api->loop, &api->channel);
 	ev_timer_stop(api->loop, &api->heartbeat);
-	if (ev_is_active(&api->hint))
+	if (api->hint_again)
 		api_channel_send(api, REPORT_HINT, "");
 	ev_timer_stop(api->loop, &api->hint);
 	api_figures_copy(api);

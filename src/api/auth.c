@@ -22,6 +22,7 @@ struct known {
 	unsigned scopes;
 	double tokens;                  /* of its rate; a second's worth at most */
 	double at_s;
+	unsigned streams;               /* open now */
 };
 
 struct auth {
@@ -157,6 +158,15 @@ bool auth_admit(struct auth *auth, struct request *request)
 		return false;
 	}
 	return true;
+}
+
+unsigned *auth_streams(struct auth *auth, const struct request *request)
+{
+	for (size_t i = 0; request->token != NULL && i < auth->count; i++) {
+		if (auth->known[i].conf == request->token)
+			return &auth->known[i].streams;
+	}
+	return NULL;
 }
 
 const struct texts *auth_projects(const struct request *request)

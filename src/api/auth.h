@@ -23,6 +23,8 @@ void auth_destroy(struct auth *auth);
  * 403 without the scope, 429 above the token's rate.  The calls of queued-deployments get what their clients
  * know: 403 {"error":"Unauthorized"}. */
 bool auth_admit(struct auth *auth, struct request *request);
+/* How many event streams the token of who asks has open; who opens and ends them counts there.  NULL: no token. */
+unsigned *auth_streams(struct auth *auth, const struct request *request);
 /* The globs of the projects that who asks may see and touch; NULL: all.  Lent by the configuration. */
 const struct texts *auth_projects(const struct request *request);
 /* Whether who asks may see and touch that project. */

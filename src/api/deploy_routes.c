@@ -132,7 +132,7 @@ static void add_piece(const struct job_log *log, struct deploy_place *place, str
 static void add_earlier(struct api *api, const struct job *job, struct deploy_place *place, struct buf *out)
 {
 	while (place->attempt < job->attempt.number) {
-		struct job_log *log = job_log_open(api, job, place->attempt, NULL, NULL);
+		struct job_log *log = job_log_open(api, job, place->attempt, NULL, NULL, NULL);
 		bool all = true;
 
 		if (log != NULL) {
@@ -146,15 +146,35 @@ static void add_earlier(struct api *api, const struct job *job, struct deploy_pl
 	}
 }
 
+/* One that has never begun has no log: why it has not stands in its place. */
+static bool was_refused(const struct job *job)
+{
+	return job->attempt.number == 0 && job_state_final(job->state) && job->state != JOB_SUCCEEDED && job->reason != NULL;
+}
+
+/* Told once to each reader: a place in no attempt says that it was. */
+static char *refusal_since(struct deploy_readers *readers, const struct deploy_reader *reader, const struct job *job)
+{
+	struct deploy_place place = deploy_reader_place(readers, reader);
+
+	deploy_reader_note(readers, reader, (struct deploy_place){ .offset = 1 });
+	if (place.attempt == 0 && place.offset > 0)
+		return xstrdup("");
+	return xasprintf("%s%s%s\n", job->reason, job->detail != NULL ? ": " : "", job->detail != NULL ? job->detail : "");
+}
+
 static char *log_since(struct api *api, const struct request *request, const struct job *job, const struct job_log *log)
 {
 	const struct deploy_reader reader = {
 		.token = request->token != NULL ? request->token->name : "", .peer = request->peer, .job = job->id,
 	};
-	struct deploy_place place = deploy_reader_place(api->readers, &reader);
+	struct deploy_place place;
 	struct buf out;
 	char *text;
 
+	if (was_refused(job))
+		return refusal_since(api->readers, &reader, job);
+	place = deploy_reader_place(api->readers, &reader);
 	if (place.attempt == 0 || place.attempt > job->attempt.number ||
 		job->attempt.number - place.attempt > LIMIT_STATUS_ATTEMPTS)
 		place = (struct deploy_place){ .attempt = job->attempt.number };
@@ -190,7 +210,7 @@ static void on_found(void *arg, const struct job *job, const struct error *err)
 	if (request == NULL)
 		return;
 	if (job != NULL && auth_may_project(request, job->project)) {
-		log_wait(api, request, job, answer_status_with);
+		log_wait(api, request, job, job->attempt.number, answer_status_with);
 		return;
 	}
 	doc = json_object();

@@ -21,12 +21,24 @@ static const double refused_s = 10;             /* before what was refused is tr
 static const double failed_max_s = 30;
 /* What a container writes last takes some seconds until it can be read. */
 static const double late_s = 5;
+/* CloudWatch Logs may have it later, when it or the way to it was down: so long after the end a log is looked at
+ * once more whenever somebody comes for it, and no more often than that. */
+static const double again_s = 600, again_pause_s = 5;
 
 enum { LIMIT_NOTE_BYTES = 2048, FAILURES_TOLD = 3 };
+
+static const char no_room[] = "no_room";
 
 bool ecs_log_is_late(const struct ecs_log *log, double at_s)
 {
 	return log->over && at_s >= log->over_s + late_s;
+}
+
+bool ecs_log_may_grow(const struct ecs_log *log, double looked_s)
+{
+	double now_s = clock_monotonic_s();
+
+	return log->over && !log->is_cut && now_s < log->over_s + again_s && now_s >= looked_s + again_pause_s;
 }
 
 static void pause_for(struct ecs_log *log, double delay_s)
@@ -73,7 +85,7 @@ static void cut_at_limit(struct ecs_log *log, struct buf *page)
 	page->size = end != NULL ? (size_t)(end - page->bytes) + 1 : 0;
 	buf_printf(page, "[gantry: the log ends here, at its limit of %d bytes; CloudWatch Logs has the rest, in %s %s]\n",
 		LIMIT_ECS_LOG_BYTES, log->place.group, log->place.stream);
-	log->complete = true;
+	log->complete = log->is_cut = true;
 }
 
 static bool append(struct ecs_log *log, struct buf *page, struct error *err)
@@ -91,7 +103,7 @@ static bool append(struct ecs_log *log, struct buf *page, struct error *err)
 		error_set_errno(err, ERROR_TEMPORARY, "the log cannot be kept for reading");
 		/* As if it had not come: it comes again. */
 		log->skip += (int64_t)again;
-		log->complete = false;
+		log->complete = log->is_cut = false;
 		return false;
 	}
 	log->bytes += (int64_t)page->size;
@@ -128,6 +140,7 @@ static void end_seen(struct ecs_log *log)
 
 	log->seen_s = log->began_s;
 	log->trouble = (struct error){ 0 };
+	log->warned = false;
 	log->idle = log->grew ? 0 : log->idle + 1;
 	log->grew = false;
 	if (ecs_log_is_late(log, log->began_s))
@@ -139,8 +152,9 @@ static void end_seen(struct ecs_log *log)
 
 static void trouble(struct ecs_log *log, const struct error *err, double next_s)
 {
-	if (log->trouble.kind == ERROR_NONE)
+	if (!log->warned)
 		log_warn(&log->logs->log, "output of %s: %s", log->task, err->text);
+	log->warned = true;
 	log->trouble = *err;
 	end_look(log, next_s);
 }
@@ -254,23 +268,46 @@ static bool is_followed(const struct ecs_log *log)
 	return false;
 }
 
+/* Readers hold all that may be kept: this one waits, and says so. */
+static void wait_for_room(struct ecs_log *log)
+{
+	struct error err;
+
+	error_set(&err, ERROR_TEMPORARY, "the logs that are being read are %d MiB together, which is the limit; this one "
+		"goes on when one of them is read no more", LIMIT_ECS_LOGS_BYTES >> 20);
+	error_set_code(&err, no_room);
+	trouble(log, &err, poll_max_s);
+}
+
 static void start(struct ecs_log *log)
 {
 	double now_s = clock_monotonic_s();
+	bool room;
 
 	ev_timer_stop(log->logs->loop, &log->pause);
 	/* A result may have asked for the place during the pause. */
 	if (log->call != NULL || !is_followed(log) || log->complete)
 		return;
 	log->began_s = now_s;
+	room = ecs_logs_make_room(log->logs);
+	if (room && strcmp(log->trouble.code, no_room) == 0)
+		log->trouble = (struct error){ 0 };
 	if (log->place.stream == NULL)
 		ecs_log_find_place(log);
-	else if (!ecs_logs_make_room(log->logs))
-		pause_for(log, poll_max_s);
+	else if (!room)
+		wait_for_room(log);
 	else if (rate_take(&log->logs->rate, now_s))
 		ask_for_page(log);
 	else
 		pause_for(log, rate_wait_s(&log->logs->rate, now_s));
+}
+
+void ecs_log_look_again(struct ecs_log *log)
+{
+	if (!log->complete || !ecs_log_may_grow(log, log->looked_s))
+		return;
+	log->complete = false;
+	log->trouble = (struct error){ 0 };
 }
 
 /* Whoever comes need not wait for the pause to end, unless it is there to spare AWS. */
@@ -280,8 +317,9 @@ void ecs_log_go_on(struct ecs_log *log)
 
 	if (log->call != NULL || log->telling > 0 || (ev_is_active(&log->pause) && (soon || log->failures > 0)))
 		return;
-	if (soon)
-		pause_for(log, poll_s);
+	/* That there is no room is told, and not from here. */
+	if (soon || !ecs_logs_make_room(log->logs))
+		pause_for(log, soon ? poll_s : 0);
 	else
 		start(log);
 }

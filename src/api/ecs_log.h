@@ -9,8 +9,9 @@
  *      reader ─┼─ struct ecs_log ── one GetLogEvents at a time ── file (unlinked)
  *      reader ─┘        └── result: the last line that is marked as such
  *
- * A stream is read while it has readers: to its end, then again after a pause, until nothing can come any
- * more.  Streams without readers are forgotten, who was used least lately first, when the files together pass
+ * A stream is read while it has readers: to its end, then again after a pause, until some seconds after its
+ * task's end, when nothing is likely to come any more.  For ten minutes from then on it is looked at once more
+ * when somebody comes for it again, and so is a result that was not there.  Streams without readers are forgotten, who was used least lately first, when the files together pass
  * their limit. */
 #ifndef API_ECS_LOG_H
 #define API_ECS_LOG_H
@@ -76,7 +77,7 @@ int64_t ecs_log_size(const struct ecs_log_reader *reader);
 bool ecs_log_fresh(const struct ecs_log_reader *reader);
 /* It was read to its end after the task's. */
 bool ecs_log_ended(const struct ecs_log_reader *reader);
-/* Nothing will be added. */
+/* Nothing will be added, as far as is known. */
 bool ecs_log_complete(const struct ecs_log_reader *reader);
 /* Why there is nothing, or no more; ERROR_NONE: it is as it should be.  Lent until the next news. */
 const struct error *ecs_log_trouble(const struct ecs_log_reader *reader);

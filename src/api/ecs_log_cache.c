@@ -148,6 +148,7 @@ struct ecs_log_reader *ecs_log_open(struct ecs_logs *logs, const struct ecs_log_
 void ecs_log_follow(struct ecs_log_reader *reader)
 {
 	reader->follows = true;
+	ecs_log_look_again(reader->log);
 	ecs_log_go_on(reader->log);
 }
 

@@ -61,6 +61,8 @@ struct ecs_log {
 	bool over;                      /* the task has ended */
 	double over_s;                  /* monotonic; may be negative */
 	bool complete;
+	bool is_cut;                    /* at its limit, so that it stays complete */
+	bool warned;                    /* of its trouble, since it was last well */
 	struct error trouble;
 
 	struct aws_call *tail;          /* for the result */
@@ -107,6 +109,11 @@ void ecs_log_placed(struct ecs_log *log);
 void ecs_log_failed(struct ecs_log *log, const struct error *err);
 /* So late after the task's end that all it wrote can be read. */
 bool ecs_log_is_late(const struct ecs_log *log, double at_s);
+/* Something may still come to a log that looked complete, or be found that was not: it is so shortly after the
+ * task's end, and it was not looked for since looked_s (monotonic). */
+bool ecs_log_may_grow(const struct ecs_log *log, double looked_s);
+/* Somebody comes for a log that looked complete: it is not, if it may grow, until it has been looked at. */
+void ecs_log_look_again(struct ecs_log *log);
 void ecs_log_on_pause(struct ev_loop *loop, ev_timer *timer, int revents);
 
 /* -- ecs_log_result.c ------------------------------------------------------------------------- */

@@ -115,5 +115,7 @@ void ecs_log_result(struct ecs_log_reader *reader, ecs_result_fn *done, void *ar
 {
 	reader->result_done = done;
 	reader->result_arg = arg;
+	if (reader->log->result_state == ECS_RESULT_NONE && ecs_log_may_grow(reader->log, reader->log->tail_s))
+		reader->log->result_state = ECS_RESULT_UNKNOWN;
 	ecs_result_go_on(reader->log);
 }

@@ -18,7 +18,7 @@
 #include "api/job_log.h"
 #include "api/log_piece.h"
 #include "api/routes.h"
-#include "api/stream.h"
+#include "api/event_stream.h"
 #include "base/clock.h"
 #include "base/json_at.h"
 #include "base/mem.h"
@@ -42,26 +42,41 @@ struct follow {
 	struct job *job;                /* as it was when it was looked at last */
 	struct job_log *logs[LIMIT_FOLLOWED_LOGS];      /* of its attempts, as far as they were read; earlier ones first */
 	size_t log_count;
+	struct store_attempt *past;     /* its launches, as the store told them; texts ours */
+	size_t past_count;
+	unsigned past_below;            /* they are all that there were of attempts below this one */
+	unsigned asked_below;           /* the same of what is asked for */
 	struct event_pieces pieces;     /* of its logs, as they were told */
 	double final_s;                 /* monotonic: when it was first seen to have ended; 0: it has not */
 	struct list viewers;
 	ev_timer look;
 	bool looking;                   /* a look is under way */
-	bool gone;                      /* and nobody follows any more: it ends with the look */
+	bool asking;                    /* the store, for past */
+	bool gone;                      /* and nobody follows any more: it ends with these */
 };
 
 struct viewer {
 	struct list link;               /* follow.viewers */
 	struct follow *follow;
-	struct stream stream;
+	struct event_stream stream;
 	int64_t offset;                 /* of the log, as told */
 	enum job_state told;            /* JOB_STATES: nothing yet */
 	unsigned attempt;               /* whose log it reads */
 	bool complained;                /* was told that this log cannot be read */
 };
 
+static void forget_past(struct follow *follow)
+{
+	for (size_t i = 0; i < follow->past_count; i++)
+		free(follow->past[i].handle);
+	free(follow->past);
+	follow->past = NULL;
+	follow->past_count = 0;
+}
+
 static void follow_free(struct follow *follow)
 {
+	forget_past(follow);
 	job_destroy(follow->job);
 	for (size_t i = 0; i < follow->log_count; i++)
 		job_log_close(follow->logs[i]);
@@ -75,7 +90,7 @@ static void follow_destroy(struct follow *follow)
 	ev_timer_stop(follow->api->loop, &follow->look);
 	table_remove(&follow->api->follows, &follow->by_id);
 	follow->gone = true;
-	if (!follow->looking)
+	if (!follow->looking && !follow->asking)
 		follow_free(follow);
 }
 
@@ -104,6 +119,42 @@ static void keep_log(struct follow *follow, struct job_log *take_log)
 	follow->log_count = follow->log_count < LIMIT_FOLLOWED_LOGS ? follow->log_count + 1 : LIMIT_FOLLOWED_LOGS;
 }
 
+static void on_attempts(void *arg, const struct store_attempt *attempts, size_t count, const struct error *err)
+{
+	struct follow *follow = arg;
+
+	follow->asking = false;
+	if (follow->gone && !follow->looking) {
+		follow_free(follow);
+		return;
+	}
+	/* Asked again with the next look, as long as somebody wants to know. */
+	if (err != NULL || follow->gone)
+		return;
+	forget_past(follow);
+	follow->past = xcalloc(count + 1, sizeof(*follow->past));
+	for (size_t i = 0; i < count; i++) {
+		follow->past[follow->past_count] = (struct store_attempt){
+			.number = attempts[i].number, .handle = xstrdup(attempts[i].handle), .ended_ms = attempts[i].ended_ms,
+		};
+		follow->past_count++;
+	}
+	follow->past_below = follow->asked_below;
+}
+
+/* What an earlier attempt was is not known yet. */
+static bool is_unknown(struct follow *follow, unsigned attempt)
+{
+	if (attempt >= follow->job->attempt.number || attempt < follow->past_below || find_log(follow, attempt) != NULL)
+		return false;
+	if (!follow->asking) {
+		follow->asking = true;
+		follow->asked_below = follow->job->attempt.number;
+		store_attempts(follow->api->store, follow->id, on_attempts, follow);
+	}
+	return true;
+}
+
 /* NULL: nothing is written, or it is kept no more. */
 static struct job_log *log_of(struct follow *follow, unsigned attempt)
 {
@@ -111,7 +162,8 @@ static struct job_log *log_of(struct follow *follow, unsigned attempt)
 
 	if (log != NULL)
 		return log;
-	log = job_log_open(follow->api, follow->job, attempt, NULL, NULL);
+	log = job_log_open(follow->api, follow->job, attempt, job_log_past(follow->past, follow->past_count, attempt), NULL,
+		NULL);
 	if (log != NULL)
 		keep_log(follow, log);
 	return log;
@@ -160,7 +212,7 @@ static bool has_news(const struct viewer *viewer)
 
 	return viewer->told != follow->job->state || (log != NULL && viewer->offset < job_log_size(log)) ||
 	       (log != NULL && job_log_trouble(log) != NULL && !viewer->complained) || is_done(viewer) ||
-	       viewer->attempt != follow->job->attempt.number || stream_is_silent(&viewer->stream);
+	       viewer->attempt != follow->job->attempt.number || event_stream_is_silent(&viewer->stream);
 }
 
 static void on_looked(void *arg, const struct job *job, const struct error *err)
@@ -171,14 +223,15 @@ static void on_looked(void *arg, const struct job *job, const struct error *err)
 	(void)err;
 	follow->looking = false;
 	if (follow->gone) {
-		follow_free(follow);
+		if (!follow->asking)
+			follow_free(follow);
 		return;
 	}
 	if (job != NULL)
 		take(follow, job);
 	list_each(viewer, &follow->viewers, link) {
 		if (has_news(viewer))
-			stream_wake(&viewer->stream);
+			event_stream_wake(&viewer->stream);
 	}
 }
 
@@ -301,8 +354,11 @@ static bool add_logs(struct viewer *viewer)
 	if (now - viewer->attempt > LIMIT_FOLLOWED_LOGS)
 		begin_attempt(viewer, now - LIMIT_FOLLOWED_LOGS);
 	for (;;) {
-		struct job_log *log = log_of(follow, viewer->attempt);
+		struct job_log *log;
 
+		if (is_unknown(follow, viewer->attempt))
+			return false;
+		log = log_of(follow, viewer->attempt);
 		if (log != NULL) {
 			add_log(viewer, log);
 			add_trouble(viewer, log);
@@ -337,11 +393,11 @@ static void on_fill(void *arg)
 	if (through && viewer->told != job->state && !is_early(viewer)) {
 		viewer->told = job->state;
 		add_event(viewer, "state", job_record_brief(job));
-	} else if (stream_is_silent(&viewer->stream)) {
-		stream_ping(&viewer->stream);
+	} else if (event_stream_is_silent(&viewer->stream)) {
+		event_stream_ping(&viewer->stream);
 	}
 	if (is_done(viewer))
-		stream_end(&viewer->stream);
+		event_stream_end(&viewer->stream);
 }
 
 static void on_over(void *arg)
@@ -374,16 +430,18 @@ static void follow_job(struct api *api, struct request *request, const struct jo
 	const char *last = request_header(request, "Last-Event-ID");
 	struct viewer *viewer;
 
+	if (!event_stream_may_begin(api->auth, request))
+		return;
 	viewer = xnew(struct viewer);
 	viewer->told = JOB_STATES;
 	viewer->attempt = job->attempt.number;
 	read_last_id(viewer, last != NULL ? last : request_query(request, "last"));
 	viewer->follow = follow_of(api, job);
 	list_append(&viewer->follow->viewers, &viewer->link);
-	stream_answer(&viewer->stream, request, LIMIT_EVENT_BYTES, on_fill, on_over, viewer);
+	event_stream_answer(&viewer->stream, api->auth, request, LIMIT_EVENT_BYTES, on_fill, on_over, viewer);
 	/* Its reader comes back, to the next generation. */
 	if (api->state == API_DRAINING)
-		stream_end(&viewer->stream);
+		event_stream_end(&viewer->stream);
 }
 
 void answer_events(struct api *api, struct request *request)
@@ -398,7 +456,7 @@ static void end_viewers(struct table_link *link, void *arg)
 
 	(void)arg;
 	list_each(viewer, &follow->viewers, link)
-		stream_end(&viewer->stream);
+		event_stream_end(&viewer->stream);
 }
 
 void events_end(struct api *api)

@@ -10,13 +10,16 @@
 
 #include "api/feed_look.h"
 #include "api/routes.h"
-#include "api/stream.h"
+#include "api/event_stream.h"
 #include "base/clock.h"
 #include "base/json_at.h"
 #include "base/mem.h"
 #include "job/job_record.h"
 
-enum { FEED_FILL_BYTES = 32 << 10, LIMIT_FEED_EVENT_BYTES = 1 << 20 };
+enum {
+	FEED_FILL_BYTES = 32 << 10,
+	LIMIT_FEED_EVENT_BYTES = 1 << 20,
+};
 
 struct feed {
 	struct feed_look look;
@@ -26,9 +29,9 @@ struct feed {
 struct watcher {
 	struct list link;               /* feed.watchers */
 	struct feed *feed;
-	struct stream stream;
+	struct event_stream stream;
 	const struct texts *projects;   /* lent by the configuration; NULL: all */
-	uint64_t joined, told;          /* changes of the topic */
+	struct topic_reader reader;
 	bool greeted, caught_up;
 };
 
@@ -36,8 +39,15 @@ static bool has_news(const struct watcher *watcher)
 {
 	const struct feed_look *look = &watcher->feed->look;
 
-	return watcher->told != look->topic.change || (look->looked && !watcher->caught_up) ||
-		stream_is_silent(&watcher->stream);
+	return watcher->reader.told != look->topic.change || (look->looked && !watcher->caught_up) ||
+		event_stream_is_silent(&watcher->stream);
+}
+
+/* It is to forget all that it knows, and is told how things are: nothing has to be kept for it. */
+static void begin_again(struct watcher *watcher)
+{
+	topic_reader_begin(&watcher->reader, &watcher->feed->look.topic);
+	watcher->greeted = watcher->caught_up = false;
 }
 
 static void on_looked(void *arg)
@@ -48,10 +58,10 @@ static void on_looked(void *arg)
 	struct watcher *watcher;
 
 	list_each(watcher, &feed->watchers, link) {
-		if (watcher->told < behind)
-			behind = watcher->told;
+		if (!topic_reader_keeps_up(&watcher->reader, topic, &behind))
+			begin_again(watcher);
 		if (has_news(watcher))
-			stream_wake(&watcher->stream);
+			event_stream_wake(&watcher->stream);
 	}
 	topic_forget_gone(topic, behind);
 }
@@ -81,20 +91,18 @@ static void greet(struct watcher *watcher)
 	watcher->greeted = true;
 }
 
-static bool may_see(const struct watcher *watcher, const struct topic_entry *entry)
-{
-	return entry->project == NULL || watcher->projects == NULL || texts_match(watcher->projects, entry->project);
-}
-
-/* Who came after something had gone never saw it. */
 static void add_entry(struct watcher *watcher, const struct topic_entry *entry)
 {
-	if (!may_see(watcher, entry))
-		return;
-	if (entry->text != NULL)
+	switch (topic_news(entry, watcher->projects, &watcher->reader)) {
+	case TOPIC_TEXT:
 		add_text(watcher, entry->change, entry->event, entry->text);
-	else if (entry->change > watcher->joined)
+		break;
+	case TOPIC_GONE:
 		add_doc(watcher, entry->change, "gone", json_pack("{s:o}", "key", json_at_text(entry->key)));
+		break;
+	case TOPIC_NOTHING:
+		break;
+	}
 }
 
 static void on_fill(void *arg)
@@ -106,18 +114,18 @@ static void on_fill(void *arg)
 
 	if (!watcher->greeted)
 		greet(watcher);
-	for (entry = topic_after(topic, watcher->told); entry != NULL; entry = topic_next(topic, entry)) {
+	for (entry = topic_after(topic, watcher->reader.told); entry != NULL; entry = topic_next(topic, entry)) {
 		if (watcher->stream.out.size >= FEED_FILL_BYTES)
 			return;
 		add_entry(watcher, entry);
-		watcher->told = entry->change;
+		watcher->reader.told = entry->change;
 	}
-	watcher->told = topic->change;
+	watcher->reader.told = watcher->reader.whole = topic->change;
 	if (look->looked && !watcher->caught_up) {
 		watcher->caught_up = true;
-		add_text(watcher, watcher->told, "ready", "{}");
-	} else if (watcher->stream.out.size == 0 && stream_is_silent(&watcher->stream)) {
-		stream_ping(&watcher->stream);
+		add_text(watcher, watcher->reader.told, "ready", "{}");
+	} else if (watcher->stream.out.size == 0 && event_stream_is_silent(&watcher->stream)) {
+		event_stream_ping(&watcher->stream);
 	}
 }
 
@@ -135,18 +143,21 @@ static void on_over(void *arg)
 void answer_feed(struct api *api, struct request *request)
 {
 	struct feed *feed = api->feed;
-	struct watcher *watcher = xnew(struct watcher);
+	struct watcher *watcher;
 
+	if (!event_stream_may_begin(api->auth, request))
+		return;
+	watcher = xnew(struct watcher);
 	watcher->feed = feed;
 	watcher->projects = auth_projects(request);
 	if (list_empty(&feed->watchers))
 		feed_look_start(&feed->look);
-	watcher->joined = feed->look.topic.change;
+	topic_reader_begin(&watcher->reader, &feed->look.topic);
 	list_append(&feed->watchers, &watcher->link);
-	stream_answer(&watcher->stream, request, LIMIT_FEED_EVENT_BYTES, on_fill, on_over, watcher);
+	event_stream_answer(&watcher->stream, api->auth, request, LIMIT_FEED_EVENT_BYTES, on_fill, on_over, watcher);
 	/* Its reader comes back, to the next generation. */
 	if (api->state == API_DRAINING)
-		stream_end(&watcher->stream);
+		event_stream_end(&watcher->stream);
 }
 
 /* -- life --------------------------------------------------------------------------------------- */
@@ -158,7 +169,7 @@ void feed_end(struct feed *feed)
 	if (feed == NULL)
 		return;
 	list_each(watcher, &feed->watchers, link)
-		stream_end(&watcher->stream);
+		event_stream_end(&watcher->stream);
 }
 
 struct feed *feed_create(struct api *api)

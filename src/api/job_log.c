@@ -20,6 +20,7 @@ enum { RESPONSE_BLOCK_BYTES = 32 << 10 };
 
 struct job_log {
 	unsigned attempt;
+	int64_t ended_ms;               /* steady clock: its end; 0: not known */
 	int fd;                         /* a local command's; -1: task's */
 	struct ecs_log_reader *task;    /* NULL: a local command's */
 	struct masks *masks;
@@ -29,13 +30,13 @@ struct job_log {
 /* -- local commands --------------------------------------------------------------------------- */
 
 /* The directory is named by the launch's token, which follows from job and attempt. */
-static char *directory_of(const struct api *api, const struct job *job, unsigned attempt)
+static char *directory_of(const struct api *api, const struct job *job, unsigned attempt, const char *handle)
 {
 	const char *state_dir = api->conf->supervisor.state_dir;
 	char *token, *directory;
 
-	if (attempt == job->attempt.number && job->attempt.handle != NULL)
-		return process_handle_directory(job->attempt.handle);
+	if (handle != NULL)
+		return process_handle_directory(handle);
 	if (attempt >= job->attempt.number || state_dir == NULL)
 		return NULL;
 	token = job_token(job->id, attempt, 0);
@@ -44,9 +45,9 @@ static char *directory_of(const struct api *api, const struct job *job, unsigned
 	return directory;
 }
 
-static int open_file(const struct api *api, const struct job *job, unsigned attempt)
+static int open_file(const struct api *api, const struct job *job, unsigned attempt, const char *handle)
 {
-	char *directory = directory_of(api, job, attempt);
+	char *directory = directory_of(api, job, attempt, handle);
 	int fd = directory != NULL ? process_dir_open(directory, PROCESS_LOG) : -1;
 
 	free(directory);
@@ -71,25 +72,42 @@ int64_t job_result_size(int fd)
 
 /* -- life ------------------------------------------------------------------------------------- */
 
-struct job_log *job_log_open(struct api *api, const struct job *job, unsigned attempt, job_log_news_fn *news, void *arg)
+struct job_log *job_log_open(struct api *api, const struct job *job, unsigned attempt, const struct store_attempt *past,
+	job_log_news_fn *news, void *arg)
 {
 	struct job_log *log = xnew(struct job_log);
+	const char *handle = past != NULL ? past->handle : NULL;
 
+	if (attempt == job->attempt.number)
+		handle = job->attempt.handle;
+	else if (past != NULL)
+		log->ended_ms = past->ended_ms;
 	log->attempt = attempt;
 	log->fd = -1;
-	if (attempt == job->attempt.number && job_task_is_one(job))
-		log->task = job_task_open(api, job, news, arg);
+	if (job_task_is_one(handle))
+		log->task = job_task_open(api, job, handle, news, arg);
 	else
-		log->fd = open_file(api, job, attempt);
+		log->fd = open_file(api, job, attempt, handle);
 	if (log->task == NULL && log->fd < 0) {
 		free(log);
 		return NULL;
 	}
-	log->masks = job_masks(api->conf, job);
+	log->masks = job_masks(api->conf, job, NULL);
 	if (log->task != NULL)
 		ecs_log_follow(log->task);
 	job_log_look(log, job);
 	return log;
+}
+
+const struct store_attempt *job_log_past(const struct store_attempt *attempts, size_t count, unsigned attempt)
+{
+	const struct store_attempt *found = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		if (attempts[i].number == attempt && attempts[i].handle != NULL)
+			found = &attempts[i];
+	}
+	return found;
 }
 
 void job_log_close(struct job_log *log)
@@ -104,12 +122,16 @@ void job_log_close(struct job_log *log)
 
 void job_log_look(struct job_log *log, const struct job *job)
 {
+	bool at_hand = job->attempt.number == log->attempt;
+
 	if (log->over)
 		return;
-	log->over = job->attempt.number != log->attempt || job_state_final(job->state);
-	if (log->over && log->task != NULL)
-		ecs_log_over(log->task, job_state_final(job->state) && job->attempt.number == log->attempt ? job->finished_ms
-			: clock_steady_ms());
+	log->over = !at_hand || job_state_final(job->state);
+	if (!log->over || log->task == NULL)
+		return;
+	if (at_hand)
+		log->ended_ms = job->finished_ms;
+	ecs_log_over(log->task, log->ended_ms > 0 ? log->ended_ms : clock_steady_ms());
 }
 
 /* -- reading ---------------------------------------------------------------------------------- */
@@ -165,7 +187,7 @@ int64_t job_log_size(const struct job_log *log)
 }
 
 /* A window that reaches beyond both ends tells which of the bytes are covered. */
-static ssize_t read_masked(int fd, const struct masks *masks, char *bytes, size_t size, int64_t offset)
+static ssize_t read_masked(int fd, struct masks *masks, char *bytes, size_t size, int64_t offset)
 {
 	size_t beyond = masks_longest(masks) - 1;
 	size_t before = offset < (int64_t)beyond ? (size_t)offset : beyond;
@@ -182,7 +204,7 @@ static ssize_t read_masked(int fd, const struct masks *masks, char *bytes, size_
 	return got;
 }
 
-static ssize_t read_at(int fd, const struct masks *masks, char *bytes, size_t size, int64_t offset)
+static ssize_t read_at(int fd, struct masks *masks, char *bytes, size_t size, int64_t offset)
 {
 	if (masks_longest(masks) == 0)
 		return pread(fd, bytes, size, offset);

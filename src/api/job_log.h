@@ -23,9 +23,12 @@ struct job_log;
  * be closed in it. */
 typedef void job_log_news_fn(void *arg);
 
-/* The log of an attempt, that at hand or an earlier one; news may be NULL.  NULL: nothing is written yet, or
- * it is kept no more. */
-struct job_log *job_log_open(struct api *api, const struct job *job, unsigned attempt, job_log_news_fn *news, void *arg);
+/* The log of an attempt, that at hand or an earlier one, of which past is what store_attempts() says; without it
+ * only a local command's is found.  news may be NULL.  NULL: nothing is written yet, or it is kept no more. */
+struct job_log *job_log_open(struct api *api, const struct job *job, unsigned attempt, const struct store_attempt *past,
+	job_log_news_fn *news, void *arg);
+/* What was launched last in that attempt, among those of store_attempts(); NULL: nothing, as far as is known. */
+const struct store_attempt *job_log_past(const struct store_attempt *attempts, size_t count, unsigned attempt);
 /* NULL is allowed. */
 void job_log_close(struct job_log *log);
 /* How the job is now: that the attempt has ended is learned from here. */

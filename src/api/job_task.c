@@ -6,19 +6,21 @@
 
 #include "base/json_at.h"
 
-bool job_task_is_one(const struct job *job)
+bool job_task_is_one(const char *handle)
 {
-	return job->attempt.handle != NULL && strncmp(job->attempt.handle, "arn:", 4) == 0;
+	return handle != NULL && strncmp(handle, "arn:", 4) == 0;
 }
 
-/* What a launch asked for is recorded while it lasts; then the deployer is, most likely, what it was. */
-struct ecs_log_reader *job_task_open(struct api *api, const struct job *job, ecs_log_news_fn *news, void *arg)
+/* What the launch at hand asked for is recorded while it lasts, and earlier ones have most likely asked for the same;
+ * then the deployer is, most likely, what it was. */
+struct ecs_log_reader *job_task_open(struct api *api, const struct job *job, const char *handle, ecs_log_news_fn *news,
+	void *arg)
 {
 	const struct conf_deployer *deployer = job->deployer != NULL ? conf_find_deployer(api->conf, job->deployer) : NULL;
 	const char *text = job->attempt.request;
 	json_t *request = text != NULL ? json_at_parse(text, strlen(text), NULL) : NULL;
 	struct ecs_log_task task = {
-		.task = job->attempt.handle,
+		.task = handle,
 		.definition = json_at_string(request, "taskDefinition"),
 		.container = json_at_string(request, "overrides.containerOverrides[0].name"),
 	};

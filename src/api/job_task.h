@@ -9,10 +9,11 @@
 #include "api/ecs_log.h"
 #include "job/job.h"
 
-/* Whether the attempt at hand is, or was, a task that is known by its ARN. */
-bool job_task_is_one(const struct job *job);
-/* A reader of its output.  NULL: its launch is not recorded any more, as it has ended, nor is its deployer
- * configured. */
-struct ecs_log_reader *job_task_open(struct api *api, const struct job *job, ecs_log_news_fn *news, void *arg);
+/* Whether the handle of a launch, which may be NULL, is that of a task: its ARN. */
+bool job_task_is_one(const char *handle);
+/* A reader of its output, which is that of an attempt of the job.  NULL: its launch is not recorded any more, as it
+ * has ended, nor is its deployer configured. */
+struct ecs_log_reader *job_task_open(struct api *api, const struct job *job, const char *handle, ecs_log_news_fn *news,
+	void *arg);
 
 #endif

@@ -25,15 +25,28 @@ struct part {
 
 /* -- log -------------------------------------------------------------------------------------- */
 
+/* Whose log is asked for: that at hand, unless the query says it.  False after a 400. */
+static bool read_attempt(struct request *request, const struct job *job, unsigned *attempt)
+{
+	int64_t number;
+
+	if (!request_query_number(request, "attempt", 1, UINT32_MAX, job->attempt.number, &number))
+		return false;
+	*attempt = (unsigned)number;
+	return true;
+}
+
 static void add_state(struct request *request, const struct job *job, int64_t next, bool complete)
 {
+	unsigned attempt = 0;
 	char text[32];
 
 	snprintf(text, sizeof(text), "%lld", (long long)next);
 	MHD_add_response_header(request->response, "X-Job-State", job_state_name(job->state));
 	MHD_add_response_header(request->response, "X-Next-Offset", text);
 	MHD_add_response_header(request->response, "X-Log-Complete", complete ? "true" : "false");
-	snprintf(text, sizeof(text), "%u", job->attempt.number);
+	read_attempt(request, job, &attempt);
+	snprintf(text, sizeof(text), "%u", attempt);
 	MHD_add_response_header(request->response, "X-Job-Attempt", text);
 }
 
@@ -132,11 +145,15 @@ static void answer_trouble(struct request *request, const struct job *job, const
 
 static void answer_log_with(struct api *api, struct request *request, const struct job *job, struct job_log *take_log)
 {
+	unsigned attempt = 0;
 	struct error why;
 	int64_t offset;
 
 	(void)api;
-	if (take_log == NULL && job_task_is_one(job)) {
+	read_attempt(request, job, &attempt);
+	if (take_log == NULL && attempt != job->attempt.number) {
+		answer_missing(request, job, "no log", "of that attempt nothing was written, or it is kept no more");
+	} else if (take_log == NULL && job_task_is_one(job->attempt.handle)) {
 		answer_missing(request, job, "no log", unknown_place);
 	} else if (take_log == NULL) {
 		answer_empty(request, job);
@@ -151,10 +168,15 @@ static void answer_log_with(struct api *api, struct request *request, const stru
 
 static void answer_log_of(struct api *api, struct request *request, const struct job *job)
 {
+	unsigned attempt;
 	int64_t offset;
 
-	if (request_query_number(request, "offset", 0, INT64_MAX, 0, &offset))
-		log_wait(api, request, job, answer_log_with);
+	if (!request_query_number(request, "offset", 0, INT64_MAX, 0, &offset) || !read_attempt(request, job, &attempt))
+		return;
+	if (attempt > job->attempt.number)
+		answer_missing(request, job, "no log", "the job has not had so many attempts");
+	else
+		log_wait(api, request, job, attempt, answer_log_with);
 }
 
 void answer_log(struct api *api, struct request *request)
@@ -251,7 +273,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 
 static void answer_task_result(struct api *api, struct request *request, const struct job *job)
 {
-	struct ecs_log_reader *reader = job_task_open(api, job, NULL, NULL);
+	struct ecs_log_reader *reader = job_task_open(api, job, job->attempt.handle, NULL, NULL);
 	struct result_wait *wait;
 
 	if (reader == NULL) {
@@ -277,7 +299,7 @@ static void answer_result_of(struct api *api, struct request *request, const str
 		answer_no_result(request, job, "the deployment has not ended yet");
 		return;
 	}
-	if (job_task_is_one(job)) {
+	if (job_task_is_one(job->attempt.handle)) {
 		answer_task_result(api, request, job);
 		return;
 	}

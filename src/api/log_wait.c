@@ -4,14 +4,17 @@
 
 #include <stdlib.h>
 
+#include "api/routes.h"
 #include "base/mem.h"
 
 static const double wait_s = 10;
 
 struct log_wait {
 	struct api *api;
-	struct request *request;
+	struct request *request;        /* NULL: its client has gone while the store was asked */
 	struct job *job;
+	unsigned attempt;
+	bool asking;                    /* the store, for what an earlier attempt was */
 	struct job_log *log;
 	ev_timer deadline;
 	log_wait_fn *fn;
@@ -27,7 +30,11 @@ static void wait_free(struct log_wait *wait)
 
 static void on_gone(struct request *request)
 {
-	wait_free(request->state);
+	struct log_wait *wait = request->state;
+
+	wait->request = NULL;
+	if (!wait->asking)
+		wait_free(wait);
 }
 
 static void finish(struct log_wait *wait)
@@ -42,12 +49,6 @@ static void finish(struct log_wait *wait)
 	wait_free(wait);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	(void)loop, (void)revents;
-	finish(container_of(timer, struct log_wait, deadline));
-}
-
 static void on_news(void *arg)
 {
 	struct log_wait *wait = arg;
@@ -56,18 +57,53 @@ static void on_news(void *arg)
 		finish(wait);
 }
 
-void log_wait(struct api *api, struct request *request, const struct job *job, log_wait_fn *fn)
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop, (void)revents;
+	finish(container_of(timer, struct log_wait, deadline));
+}
+
+static void begin(struct log_wait *wait, const struct store_attempt *past)
+{
+	ev_timer_init(&wait->deadline, on_deadline, wait_s, 0.);
+	ev_timer_start(wait->api->loop, &wait->deadline);
+	wait->log = job_log_open(wait->api, wait->job, wait->attempt, past, on_news, wait);
+	if (wait->log == NULL || job_log_fresh(wait->log))
+		finish(wait);
+}
+
+static void on_attempts(void *arg, const struct store_attempt *attempts, size_t count, const struct error *err)
+{
+	struct log_wait *wait = arg;
+	struct request *request = wait->request;
+
+	wait->asking = false;
+	if (request == NULL) {
+		wait_free(wait);
+	} else if (err != NULL) {
+		request->gone = NULL;
+		request->state = NULL;
+		answer_failed(request, err);
+		wait_free(wait);
+	} else {
+		begin(wait, job_log_past(attempts, count, wait->attempt));
+	}
+}
+
+void log_wait(struct api *api, struct request *request, const struct job *job, unsigned attempt, log_wait_fn *fn)
 {
 	struct log_wait *wait = xnew(struct log_wait);
 
-	*wait = (struct log_wait){ .api = api, .request = request, .job = job_copy(job), .fn = fn };
-	ev_timer_init(&wait->deadline, on_deadline, wait_s, 0.);
-	ev_timer_start(api->loop, &wait->deadline);
+	*wait = (struct log_wait){ .api = api, .request = request, .job = job_copy(job), .attempt = attempt, .fn = fn };
+	ev_init(&wait->deadline, on_deadline);
 	request->state = wait;
 	request->gone = on_gone;
-	wait->log = job_log_open(api, job, job->attempt.number, on_news, wait);
-	if (wait->log == NULL || job_log_fresh(wait->log))
-		finish(wait);
+	if (attempt == job->attempt.number) {
+		begin(wait, NULL);
+		return;
+	}
+	wait->asking = true;
+	store_attempts(api->store, job->id, on_attempts, wait);
 }
 
 bool log_wait_failed(const struct job_log *log, struct error *err)

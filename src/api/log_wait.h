@@ -12,8 +12,9 @@
 
 /* Answers the request.  The log, NULL when nothing is written yet, is taken; the job is lent. */
 typedef void log_wait_fn(struct api *api, struct request *request, const struct job *job, struct job_log *take_log);
-/* For the log of the attempt at hand.  fn runs once, maybe at once, unless the client goes before. */
-void log_wait(struct api *api, struct request *request, const struct job *job, log_wait_fn *fn);
+/* For the log of an attempt of the job, that at hand or an earlier one.  fn runs once, maybe at once, unless the
+ * client goes before. */
+void log_wait(struct api *api, struct request *request, const struct job *job, unsigned attempt, log_wait_fn *fn);
 
 /* Why there is no log to answer with, into err; false: there is one.  What was read before is as good as it was. */
 bool log_wait_failed(const struct job_log *log, struct error *err);

@@ -9,6 +9,7 @@
 #include "api/routes.h"
 #include "base/json_at.h"
 #include "base/mem.h"
+#include "ipc/status_record.h"
 #include "store/store_record.h"
 
 enum { LOCKS_DEFAULT = 100, LOCKS_MAX = 1000 };
@@ -97,8 +98,18 @@ static json_t *known(int64_t number)
 	return number >= 0 ? json_integer(number) : json_null();
 }
 
+/* Over the last minute; null when nothing was heard of it, or it is the store's, from which nothing is received. */
+static void add_rates(json_t *sum, const struct conf_queue *conf, const json_t *status)
+{
+	static const char *const keys[] = { "received_per_minute", "settled_per_minute" };
+	const json_t *rate = conf->type != CONF_QUEUE_STORE ? status_record_rate(status, conf->name) : NULL;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		json_object_set_new(sum, keys[i], known(rate != NULL ? number_of(rate, keys[i]) : -1));
+}
+
 /* One queue over all workers.  A receive that any of them completed says that it answers. */
-static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts, const struct queue_depth *depth)
+static json_t *queue_sum(const struct conf_queue *conf, const json_t *status, const struct queue_depth *depth)
 {
 	static const char *const sums[] = { "held", "receiving", "received", "settled", "empty_receives", "failures" };
 	static const char *const types[CONF_QUEUE_TYPES] = {
@@ -112,7 +123,7 @@ static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts, con
 
 	json_object_set_new(sum, "name", json_at_text(conf->name));
 	json_object_set_new(sum, "type", json_at_text(types[conf->type]));
-	json_array_foreach(parts, i, part) {
+	json_array_foreach(json_object_get(status, "queues"), i, part) {
 		int64_t at_ms = number_of(part, "last_receive_age_ms");
 
 		if (strcmp(json_string_value(json_object_get(part, "name")), conf->name) != 0)
@@ -123,6 +134,7 @@ static json_t *queue_sum(const struct conf_queue *conf, const json_t *parts, con
 			age_ms = at_ms;
 	}
 	json_object_set_new(sum, "last_receive_age_ms", known(age_ms));
+	add_rates(sum, conf, status);
 	json_object_set_new(sum, "depth", known(depth != NULL ? depth->visible : -1));
 	json_object_set_new(sum, "oldest_age_ms", known(depth != NULL ? depth->oldest_age_ms : -1));
 	return sum;
@@ -133,8 +145,7 @@ json_t *queue_sums(const struct conf *conf, const json_t *status, const struct d
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < conf->queue_count; i++)
-		json_array_append_new(list, queue_sum(&conf->queues[i], json_object_get(status, "queues"),
-			depths != NULL ? depths_at(depths, i) : NULL));
+		json_array_append_new(list, queue_sum(&conf->queues[i], status, depths != NULL ? depths_at(depths, i) : NULL));
 	return list;
 }
 
@@ -198,6 +209,21 @@ static const char *silent_queue(const struct conf *conf, const json_t *sums)
 	return NULL;
 }
 
+/* Whether a worker that takes jobs has trouble with the store.  What it says of it is not for everybody. */
+static bool store_trouble(const json_t *workers)
+{
+	const json_t *worker;
+	size_t i;
+
+	json_array_foreach(workers, i, worker) {
+		const char *state = json_at_string(worker, "state");
+
+		if (state != NULL && strcmp(state, "active") == 0 && number_of(worker, "degraded") != 0)
+			return true;
+	}
+	return false;
+}
+
 static void on_ready(void *arg, const json_t *doc, const struct error *err)
 {
 	struct api *api = ((struct pending *)arg)->api;
@@ -214,7 +240,10 @@ static void on_ready(void *arg, const json_t *doc, const struct error *err)
 	sums = queue_sums(api->conf, doc, NULL);
 	silent = silent_queue(api->conf, sums);
 	json_decref(sums);
-	if (silent != NULL)
+	if (store_trouble(json_object_get(doc, "workers")))
+		request_answer_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "not ready",
+			"a worker cannot write to the store; `gantryctl status` says why");
+	else if (silent != NULL)
 		request_answer_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "not ready", "no receive from queue %s was completed lately",
 			silent);
 	else

@@ -200,6 +200,10 @@ static const struct conf_queue *find_queue(const struct conf *conf, const char *
 	queue = conf_find_queue(conf, name);
 	if (queue == NULL)
 		error_set(err, ERROR_INVALID, "queue: expected the name of a configured queue, found \"%s\"", name);
+	if (queue != NULL && conf_is_events_queue(conf, name)) {
+		error_set(err, ERROR_INVALID, "queue: expected one that jobs come from, found \"%s\", which ecs.events names", name);
+		return NULL;
+	}
 	return queue;
 }
 

@@ -105,12 +105,93 @@ static void test_what_was_not_put_in_a_round_is_known_by_it(void **state)
 	topic_finish(&topic);
 }
 
+/* As told to one who may see "a*", came at a change and was told all there was at another. */
+static const char *news(struct topic *topic, const char *key, uint64_t joined, uint64_t whole)
+{
+	static const char *const words[] = { [TOPIC_NOTHING] = "nothing", [TOPIC_TEXT] = "text", [TOPIC_GONE] = "gone" };
+	char *glob = (char []){ "a*" };
+	const struct texts projects = { .at = &glob, .count = 1 };
+	const struct topic_reader reader = { .joined = joined, .whole = whole };
+
+	return words[topic_news(find(topic, key), &projects, &reader)];
+}
+
+static void test_what_moves_to_another_project_has_gone_for_who_may_not_see_that(void **state)
+{
+	struct topic topic;
+	uint64_t before, moved;
+
+	(void)state;
+	topic_init(&topic);
+	topic_put(&topic, "lock", "k", "alpha", false, xstrdup("1"));
+	topic_put(&topic, "lock", "other", "beta", false, xstrdup("1"));
+	before = topic.change;
+	assert_string_equal(news(&topic, "k", 0, 0), "text");
+	assert_string_equal(news(&topic, "other", 0, 0), "nothing");
+	/* With the same text, too; and changed again before anybody was told. */
+	topic_put(&topic, "lock", "k", "beta", false, xstrdup("1"));
+	moved = topic.change;
+	assert_int_equal(moved, before + 1);
+	topic_put(&topic, "lock", "other", "beta", false, xstrdup("2"));
+	topic_put(&topic, "lock", "k", "gamma", false, xstrdup("2"));
+	topic_put(&topic, "lock", "k", "gamma", false, xstrdup("3"));
+	assert_string_equal(news(&topic, "k", 0, before), "gone");
+	assert_string_equal(news(&topic, "other", 0, before), "nothing");
+	/* Who was told, or came later, hears no more of it. */
+	assert_string_equal(news(&topic, "k", 0, topic.change), "nothing");
+	assert_string_equal(news(&topic, "k", topic.change, topic.change), "nothing");
+	topic_put(&topic, "lock", "k", "alpha", false, xstrdup("4"));
+	assert_string_equal(news(&topic, "k", 0, before), "text");
+	topic_remove(&topic, find(&topic, "k"));
+	assert_string_equal(news(&topic, "k", 0, before), "gone");
+	assert_string_equal(news(&topic, "k", topic.change, topic.change), "nothing");
+	for (int i = 0; i < 3 * LIMIT_TOPIC_FORMER; i++) {
+		char project[2] = { (char)('a' + i), '\0' };
+
+		topic_put(&topic, "lock", "k", project, false, xstrdup("5"));
+	}
+	topic_finish(&topic);
+}
+
+static void test_nothing_is_kept_for_a_reader_that_lags_too_far(void **state)
+{
+	struct topic_reader slow, quick;
+	struct topic topic;
+	uint64_t behind;
+	char key[16];
+
+	(void)state;
+	topic_init(&topic);
+	put(&topic, "first", "1");
+	topic_reader_begin(&slow, &topic);
+	for (int i = 0; i <= LIMIT_TOPIC_GONE; i++) {
+		behind = topic.change;
+		assert_true(topic_reader_keeps_up(&slow, &topic, &behind));
+		assert_int_equal(behind, slow.joined);
+		snprintf(key, sizeof(key), "%d", i);
+		put(&topic, key, "1");
+		topic_remove(&topic, find(&topic, key));
+	}
+	quick = (struct topic_reader){ .told = topic.change };
+	behind = topic.change;
+	assert_true(topic_reader_keeps_up(&quick, &topic, &behind));
+	assert_false(topic_reader_keeps_up(&slow, &topic, &behind));
+	topic_reader_begin(&slow, &topic);
+	assert_int_equal(behind, topic.change);
+	topic_forget_gone(&topic, behind);
+	assert_int_equal(topic.gone, 0);
+	assert_string_equal(told(&topic, slow.told), "first=1 ");
+	topic_finish(&topic);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_late_reader_gets_the_last_text_of_each_key),
 		cmocka_unit_test(test_reader_gets_only_what_changed_since),
 		cmocka_unit_test(test_what_has_gone_is_told_until_nobody_is_behind_it),
+		cmocka_unit_test(test_what_moves_to_another_project_has_gone_for_who_may_not_see_that),
+		cmocka_unit_test(test_nothing_is_kept_for_a_reader_that_lags_too_far),
 		cmocka_unit_test(test_what_was_not_put_in_a_round_is_known_by_it),
 	};
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* stream.c - see stream.h.
+/* event_stream.c - see event_stream.h.
  *
  * libmicrohttpd does not look at a suspended connection: one whose reader has closed it would be kept until
  * something is written, and enough of them would leave no connection for others.  So while a stream waits its
  * descriptor is watched here. */
-#include "api/stream.h"
+#include "api/event_stream.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,12 +15,12 @@
 enum { STREAM_BLOCK_BYTES = 16 << 10 };
 static const double ping_s = 15;
 
-static struct ev_loop *loop_of(const struct stream *stream)
+static struct ev_loop *loop_of(const struct event_stream *stream)
 {
 	return stream->listener->options.loop;
 }
 
-void stream_wake(struct stream *stream)
+void event_stream_wake(struct event_stream *stream)
 {
 	if (!stream->suspended)
 		return;
@@ -30,18 +30,18 @@ void stream_wake(struct stream *stream)
 	listener_kick(stream->listener);
 }
 
-void stream_end(struct stream *stream)
+void event_stream_end(struct event_stream *stream)
 {
 	stream->ended = true;
-	stream_wake(stream);
+	event_stream_wake(stream);
 }
 
-bool stream_is_silent(const struct stream *stream)
+bool event_stream_is_silent(const struct event_stream *stream)
 {
 	return clock_monotonic_s() - stream->spoke_s >= ping_s;
 }
 
-void stream_ping(struct stream *stream)
+void event_stream_ping(struct event_stream *stream)
 {
 	buf_add_text(&stream->out, ": still here\n\n");
 }
@@ -50,7 +50,7 @@ void stream_ping(struct stream *stream)
  * record) is not watched until the next wait: nobody reads it meanwhile, so it would stay readable. */
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-	struct stream *stream = container_of(io, struct stream, readable);
+	struct event_stream *stream = container_of(io, struct event_stream, readable);
 	char byte;
 	ssize_t n = recv(io->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
@@ -61,10 +61,10 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 	if (n > 0)
 		return;
 	stream->gone = true;
-	stream_wake(stream);
+	event_stream_wake(stream);
 }
 
-static void suspend(struct stream *stream)
+static void suspend(struct event_stream *stream)
 {
 	stream->suspended = true;
 	MHD_suspend_connection(stream->connection);
@@ -73,7 +73,7 @@ static void suspend(struct stream *stream)
 
 static ssize_t on_pull(void *arg, uint64_t position, char *bytes, size_t room)
 {
-	struct stream *stream = arg;
+	struct event_stream *stream = arg;
 	size_t size;
 
 	(void)position;
@@ -96,20 +96,36 @@ static ssize_t on_pull(void *arg, uint64_t position, char *bytes, size_t room)
 
 static void on_over(void *arg)
 {
-	struct stream *stream = arg;
+	struct event_stream *stream = arg;
 
 	ev_io_stop(loop_of(stream), &stream->readable);
 	buf_finish(&stream->out);
+	if (stream->open != NULL)
+		--*stream->open;
 	stream->over(stream->arg);
 }
 
-void stream_answer(struct stream *stream, struct request *request, size_t limit, stream_fill_fn *fill, stream_over_fn *over,
-	void *arg)
+bool event_stream_may_begin(struct auth *auth, struct request *request)
+{
+	const unsigned *open = auth_streams(auth, request);
+
+	if (open == NULL || request->token->streams == 0 || *open < request->token->streams)
+		return true;
+	request_answer_error(request, MHD_HTTP_TOO_MANY_REQUESTS, "too many streams", "this token may have %u open at once",
+		request->token->streams);
+	MHD_add_response_header(request->response, MHD_HTTP_HEADER_RETRY_AFTER, "10");
+	return false;
+}
+
+void event_stream_answer(struct event_stream *stream, struct auth *auth, struct request *request, size_t limit,
+	event_stream_fill_fn *fill, event_stream_over_fn *over, void *arg)
 {
 	struct MHD_Response *response;
 
-	*stream = (struct stream){ .listener = request->listener, .connection = request->connection, .fill = fill, .over = over,
-		.arg = arg, .spoke_s = clock_monotonic_s() };
+	*stream = (struct event_stream){ .listener = request->listener, .connection = request->connection, .fill = fill, .over = over,
+		.arg = arg, .spoke_s = clock_monotonic_s(), .open = auth_streams(auth, request) };
+	if (stream->open != NULL)
+		++*stream->open;
 	buf_init(&stream->out, limit);
 	ev_io_init(&stream->readable, on_readable,
 		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, EV_READ);
