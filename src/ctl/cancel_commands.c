@@ -13,7 +13,9 @@
 
 /* Another process ends the job; all we see of it is its record. */
 static const double look_s = 0.2;
-enum { CANCEL_WAIT_S = 600 };
+/* Its end is being told, and its message deleted, by a worker: until then it can't begin again. */
+static const double settle_look_s = 0.1;
+enum { CANCEL_WAIT_S = 600, SETTLE_WAIT_S = 5 };
 
 struct cancel {
 	struct asking asking;
@@ -196,20 +198,50 @@ int run_unlock(struct ctl *ctl, int argc, char **argv)
 
 /* -- retry ------------------------------------------------------------------------------------ */
 
+static void on_retried(void *arg, const struct store_answer *answer, const struct error *err);
+
+static void on_settle_time(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct cancel *cancel = container_of(timer, struct cancel, look);
+
+	(void)loop;
+	(void)revents;
+	store_retry_finished(cancel->asking.store, cancel->job_id, cancel->asking.by, on_retried, cancel);
+}
+
+/* It has ended just now, and those who see to the rest may be at it. */
+static bool again_soon(struct cancel *cancel, const struct store_answer *answer)
+{
+	if (!job_state_final(answer->state))
+		return false;
+	if (cancel->job_id == NULL) {
+		cancel->job_id = xstrdup(answer->job_id);
+		cancel->until_s = clock_monotonic_s() + SETTLE_WAIT_S;
+	}
+	if (clock_monotonic_s() > cancel->until_s)
+		return false;
+	ev_timer_init(&cancel->look, on_settle_time, settle_look_s, 0.);
+	ev_timer_start(cancel->asking.loop, &cancel->look);
+	return true;
+}
+
 static void on_retried(void *arg, const struct store_answer *answer, const struct error *err)
 {
 	struct cancel *cancel = arg;
+
+	if (err == NULL && answer->verdict == STORE_ASKED_REFUSED && again_soon(cancel, answer))
+		return;
 
 	if (err != NULL) {
 		fprintf(stderr, "gantryctl: %s\n", err->text);
 	} else if (answer->verdict == STORE_ASKED_UNKNOWN) {
 		fprintf(stderr, "gantryctl: no such job\n");
 	} else if (answer->verdict == STORE_ASKED_REFUSED) {
-		fprintf(stderr, "gantryctl: %s is %s; only a job that has ended, and whose message is gone, can be retried\n",
+		fprintf(stderr, "gantryctl: %s is %s; only a job that has ended, whose end was told and whose message is gone, can be retried\n",
 			answer->job_id, job_state_name(answer->state));
 	} else {
 		asking_hint(&cancel->asking);
-		cancel->job_id = xstrdup(answer->job_id);
+		xreplace(&cancel->job_id, answer->job_id);
 		say(cancel, NULL, "accepted for a new attempt");
 		cancel->asking.status = CONTROL_DONE;
 	}

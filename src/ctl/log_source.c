@@ -85,7 +85,7 @@ static void note_quiet(struct log_source *source, const struct http_reply *reply
 		source->quiet_since_s = clock_monotonic_s();
 }
 
-/* The API has the log of a job's last attempt, which may be another one by now. */
+/* An API of before knows the log of the last attempt only, which may be another one by now. */
 static bool is_of_another(const struct log_source *source, const struct http_reply *reply)
 {
 	const char *attempt = http_reply_header(reply, "X-Job-Attempt");
@@ -203,8 +203,8 @@ struct log_source *log_source_create(const struct log_source_env *env, const str
 	source->directory = process_handle_directory(handle);
 	source->fd = -1;
 	source->attempt = attempt;
-	source->path = xasprintf("/v1/jobs/%s/log", id);
-	source->masks = source->directory != NULL ? job_masks(env->conf, job) : NULL;
+	source->path = xasprintf("/v1/jobs/%s/log?attempt=%u", id, attempt);
+	source->masks = source->directory != NULL ? job_masks(env->conf, job, env->log) : NULL;
 	source->window = xcalloc(1, FILE_BLOCK_BYTES + 2 * masks_longest(source->masks));
 	source->block = xcalloc(1, FILE_BLOCK_BYTES);
 	ev_timer_init(&source->soon, on_soon, 0., 0.);

@@ -6,15 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/control_client.h"
 #include "ctl/hand.h"
+#include "ipc/status_record.h"
 #include "job/job_record.h"
 
-enum { PEEK_DEFAULT = 10, PEEK_MAX = 100 };
+enum { PEEK_DEFAULT = 10, PEEK_MAX = 100, RATES_TIMEOUT_S = 5 };
 
 /* One question to one queue. */
 struct question {
 	struct hand hand;
 	json_t *list;
+	const json_t *gantryd;          /* what it says of itself */
 	int status;
 };
 
@@ -60,6 +63,18 @@ static void show_number(int64_t number)
 		printf(" %9" PRId64, number);
 }
 
+/* A queue of the store's has nothing that is received, and a gantryd that does not run tells nothing. */
+static int64_t rate_of(const struct question *question, const char *key)
+{
+	const char *name = queue_name(question->hand.queue);
+	const struct conf_queue *conf = conf_find_queue(ctl_conf(question->hand.ctl), name);
+	const json_t *rate = NULL;
+
+	if (conf != NULL && conf->type != CONF_QUEUE_STORE)
+		rate = status_record_rate(question->gantryd, name);
+	return rate != NULL ? json_integer_value(json_object_get(rate, key)) : -1;
+}
+
 static void on_depth(void *arg, const struct queue_depth *depth, const struct error *err)
 {
 	struct question *question = arg;
@@ -76,6 +91,8 @@ static void on_depth(void *arg, const struct queue_depth *depth, const struct er
 		show_number(depth->visible);
 		show_number(depth->hidden);
 		show_number(depth->delayed);
+		show_number(rate_of(question, "received_per_minute"));
+		show_number(rate_of(question, "settled_per_minute"));
 		printf("  %s\n", depth->dead_letter[0] != '\0' ? depth->dead_letter : "-");
 		return;
 	}
@@ -85,15 +102,33 @@ static void on_depth(void *arg, const struct queue_depth *depth, const struct er
 	set_number(object, "in_flight", depth->hidden);
 	set_number(object, "delayed", depth->delayed);
 	set_number(object, "oldest_age_ms", depth->oldest_age_ms);
+	set_number(object, "received_per_minute", rate_of(question, "received_per_minute"));
+	set_number(object, "settled_per_minute", rate_of(question, "settled_per_minute"));
 	json_object_set_new(object, "dead_letter", json_at_text(depth->dead_letter[0] != '\0' ? depth->dead_letter : NULL));
 	set_number(object, "max_receives", depth->max_receives > 0 ? (int64_t)depth->max_receives : -1);
 	json_array_append_new(question->list, object);
+}
+
+static void on_status_line(void *arg, const struct control_line *line)
+{
+	status_record_add(arg, line);
+}
+
+/* As far as it answers: queues are asked without it. */
+static json_t *ask_gantryd(struct ctl *ctl)
+{
+	json_t *doc = status_record_create();
+	struct error why;
+
+	control_ask(ctl, "status", RATES_TIMEOUT_S, on_status_line, doc, &why);
+	return doc;
 }
 
 int run_queues(struct ctl *ctl, int argc, char **argv)
 {
 	struct question question = { .status = CONTROL_DONE };
 	const struct conf *conf;
+	json_t *gantryd;
 
 	(void)argv;
 	if (argc != 1)
@@ -102,8 +137,10 @@ int run_queues(struct ctl *ctl, int argc, char **argv)
 	if (conf == NULL)
 		return CONTROL_FAILED;
 	question.list = json_array();
+	question.gantryd = gantryd = ask_gantryd(ctl);
 	if (ctl->terminal && !ctl->json)
-		printf("%-20s %9s %9s %9s  %s\n", "queue", "waiting", "in flight", "delayed", "dead letters go to");
+		printf("%-20s %9s %9s %9s %9s %9s  %s\n", "queue", "waiting", "in flight", "delayed", "taken/min", "done/min",
+			"dead letters go to");
 	for (size_t i = 0; i < conf->queue_count; i++) {
 		if (open_question(&question, ctl, conf->queues[i].name)) {
 			queue_depth(question.hand.queue, on_depth, &question);
@@ -114,6 +151,7 @@ int run_queues(struct ctl *ctl, int argc, char **argv)
 	if (ctl->json)
 		ctl_print_json(question.list);
 	json_decref(question.list);
+	json_decref(gantryd);
 	return question.status;
 }
 

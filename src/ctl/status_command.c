@@ -12,7 +12,7 @@ enum { STATUS_TIMEOUT_S = 10 };
 
 /* Lists of records as the daemon sent them, in one document. */
 struct status {
-	json_t *doc;            /* the daemon's words, "last_reload", "generations", "workers", "queues" */
+	json_t *doc;            /* the daemon's words, "last_reload", "generations", "workers", "queues", "rates" */
 };
 
 static void on_line(void *arg, const struct control_line *line)
@@ -46,6 +46,18 @@ static void print_workers(const json_t *doc)
 			number_of(worker, "pid"), text_of(worker, "role"), number_of(worker, "generation"),
 			text_of(worker, "state"), number_of(worker, "in_flight"), number_of(worker, "running"),
 			(double)number_of(worker, "rss_bytes") / (1 << 20));
+}
+
+static void print_troubles(const json_t *doc)
+{
+	const json_t *worker;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "workers"), i, worker) {
+		if (text_of(worker, "trouble")[0] != '\0')
+			printf("%s %" PRId64 " is degraded: %s\n", text_of(worker, "role"), number_of(worker, "pid"),
+				text_of(worker, "trouble"));
+	}
 }
 
 static void print_last_receive(const json_t *queue)
@@ -83,6 +95,7 @@ static void print_status(const json_t *doc)
 		printf("last reload: %s%s%s\n", text_of(reload, "verdict"), text_of(reload, "reason")[0] != '\0' ? ": " : "",
 			text_of(reload, "reason"));
 	print_workers(doc);
+	print_troubles(doc);
 	print_queues(doc);
 }
 

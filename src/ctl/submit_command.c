@@ -167,6 +167,10 @@ static bool understand(struct submit *submit)
 			"which queue? --queue NAME says it");
 		return false;
 	}
+	if (conf_is_events_queue(conf, submit->queue->name)) {
+		fprintf(stderr, "gantryctl: no jobs come from queue %s, which ecs.events names\n", submit->queue->name);
+		return false;
+	}
 	random_id(id);
 	if (json_object_get(submit->message, "id") == NULL)
 		json_object_set_new(submit->message, "id", json_string(id));
