@@ -53,6 +53,13 @@ install_packages() {
 	}
 }
 
+# To be called before postgresql is installed, by those who start PostgreSQL servers of their own.
+no_cluster_of_debians() {
+	[ -e /etc/postgresql-common/createcluster.conf ] ||
+		packages_as_root sh -c 'mkdir -p /etc/postgresql-common &&
+			echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf'
+}
+
 # One program out of a package whose services are not wanted: the package is not installed, so nothing of it
 # is started, and the other packages that it names are not needed.
 unpack_program() {
