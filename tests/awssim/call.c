@@ -84,11 +84,14 @@ static void identify_json(struct call *call, const char *target)
 	}
 }
 
-static void identify_query(struct call *call)
+/* Old clients (kombu's) send no version to a queue's own URL; there it can only be SQS's. */
+static void identify_query(struct call *call, const struct http_request *request)
 {
 	const char *action = json_string_value(json_object_get(call->in, "Action"));
 	const char *version = json_string_value(json_object_get(call->in, "Version"));
 
+	if (version == NULL && strcmp(request->path, "/") != 0)
+		version = sqs_service.query_version;
 	for (size_t i = 0; i < SERVICES && action != NULL && version != NULL; i++) {
 		if (services[i]->query_version != NULL &&
 		    strcmp(services[i]->query_version, version) == 0) {
@@ -118,7 +121,7 @@ static void call_identify(struct call *call, const struct http_request *request)
 	} else if (type != NULL && strncmp(type, "application/x-www-form-urlencoded", 33) == 0) {
 		call->protocol = CALL_QUERY;
 		call->in = query_form_parse(request->body, request->body_bytes);
-		identify_query(call);
+		identify_query(call, request);
 	}
 }
 

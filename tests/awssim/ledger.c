@@ -7,6 +7,8 @@
 #include "table.h"
 #include "xalloc.h"
 
+#include <time.h>
+
 enum { ID_ROOM = 37 };
 
 struct event {
@@ -18,7 +20,7 @@ struct event {
 struct message {
 	char id[ID_ROOM];
 	const char *queue, *group;      /* kept once in names; group NULL: none */
-	int64_t sent_ms;
+	int64_t sent_ms, entered_us;
 	uint32_t first, last;           /* events */
 	uint32_t extensions;
 	uint16_t counts[LEDGER_EVENTS];
@@ -30,6 +32,7 @@ struct task {
 	char *environment;              /* NAME NUL VALUE NUL ...; NULL: none */
 	size_t environment_bytes;
 	int64_t created_ms, started_ms, stopped_ms;     /* 0: not yet */
+	int64_t entered_us;
 	uint32_t asked;                 /* RunTask calls that were answered with it */
 	int exit_code;
 };
@@ -107,6 +110,15 @@ static const char *ledger_name(struct ledger *ledger, const char *string)
 	return name->string;
 }
 
+/* The machine's clock, finer than the simulator's own and never moved: how long something took. */
+static int64_t real_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* Makes room for one more element and gives its index. */
 static uint32_t array_add(void *array_pointer, size_t element_bytes, uint32_t *count,
 			  uint32_t *room)
@@ -131,7 +143,9 @@ uint32_t ledger_message(struct ledger *ledger, const char *queue, const char *id
 	index = array_add(&ledger->messages, sizeof(*message), &ledger->message_count,
 			  &ledger->message_room);
 	message = &ledger->messages[index];
-	*message = (struct message){ .sent_ms = sent_ms, .first = LEDGER_NONE, .last = LEDGER_NONE };
+	*message = (struct message){
+		.sent_ms = sent_ms, .entered_us = real_us(), .first = LEDGER_NONE, .last = LEDGER_NONE,
+	};
 	memcpy(message->id, id, strnlen(id, sizeof(message->id) - 1));
 	message->queue = ledger_name(ledger, queue);
 	message->group = ledger_name(ledger, group);
@@ -186,6 +200,7 @@ uint32_t ledger_task(struct ledger *ledger, const struct ledger_task *given)
 				       : xmemdup(given->environment, given->environment_bytes),
 		.environment_bytes = given->environment_bytes,
 		.created_ms = given->created_ms,
+		.entered_us = real_us(),
 		.asked = 1,
 		.exit_code = -1,
 	};
@@ -228,9 +243,9 @@ static json_t *event_times(const struct ledger *ledger, const struct message *me
 
 static json_t *message_describe(const struct ledger *ledger, const struct message *message)
 {
-	return json_pack("{s:s, s:s, s:s?, s:I, s:o, s:o, s:o, s:o, s:i, s:i, s:i}", "id",
+	return json_pack("{s:s, s:s, s:s?, s:I, s:I, s:o, s:o, s:o, s:o, s:i, s:i, s:i}", "id",
 			 message->id, "queue", message->queue, "group", message->group, "sent_ms",
-			 (json_int_t)message->sent_ms, "receives",
+			 (json_int_t)message->sent_ms, "entered_us", (json_int_t)message->entered_us, "receives",
 			 event_times(ledger, message, LEDGER_RECEIVED), "deletes",
 			 event_times(ledger, message, LEDGER_DELETED), "stale_deletes",
 			 event_times(ledger, message, LEDGER_STALE_DELETE), "returns",
@@ -298,11 +313,12 @@ static json_t *environment_describe(const struct task *task)
 
 static json_t *task_describe(const struct task *task)
 {
-	return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:s?, s:i}", "arn",
+	return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:o, s:I, s:I, s:o, s:o, s:o, s:s?, s:i}", "arn",
 			 task->arn, "clientToken", task->client_token, "startedBy",
 			 task->started_by, "cluster", task->cluster, "taskDefinition",
 			 task->task_definition, "environment", environment_describe(task), "created_ms",
-			 (json_int_t)task->created_ms, "started_ms", time_or_null(task->started_ms),
+			 (json_int_t)task->created_ms, "entered_us", (json_int_t)task->entered_us,
+			 "started_ms", time_or_null(task->started_ms),
 			 "stopped_ms", time_or_null(task->stopped_ms), "exit_code",
 			 task->exit_code < 0 ? json_null() : json_integer(task->exit_code),
 			 "stop_code", task->stop_code, "asked", (int)task->asked);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ledger.h - the account of every message and task, for tests to settle with at the end.
  * Entries are small and stay after the thing itself is gone; the index an entry is known by is
- * given at its start.  Switched off, every index is LEDGER_NONE and nothing is kept. */
+ * given at its start.  Switched off, every index is LEDGER_NONE and nothing is kept.
+ * Times are the simulator's; beside them each entry has the microsecond of the machine's clock when
+ * it was made ("entered_us"), so that the way from a message to its task can be measured. */
 #ifndef AWSSIM_LEDGER_H
 #define AWSSIM_LEDGER_H
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Says what went wrong, from three books that gantry does not keep together: what the producer sent,
-awssim's account of every message and task, and the store as it was left.
+awssim's account of every message and task, and the store as it was left; and, where somebody was to be told, from what
+those have heard.
 
 It imports nothing of the harness and asks gantry nothing, so that it cannot share a mistake with what
 it judges.  Each kind of violation is a list of sentences; all of them empty is the proof."""
 
 import json
 import sqlite3
+import subprocess
+import urllib.parse
 import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -19,6 +22,7 @@ KINDS = {
     "fences": "launches whose fence is not above that of the launch before, in the same project",
     "results": "records that say something else than the task's own end",
     "early": "jobs whose every message was deleted before their last task had ended",
+    "untold": "ends and failures that nobody was told of, or told as another than they were, or as two",
     "locks_left": "keys that are still held",
     "orphans_left": "records that are unfinished or unsettled, and tasks that still run",
     "messages_left": "messages that were not deleted, or left the queue in another way",
@@ -45,6 +49,16 @@ class Books:
     jobs: dict = field(default_factory=dict)        # records of the store, by id
     locks: list = field(default_factory=list)       # (key, holder) of keys that are held
     queues: dict = field(default_factory=dict)      # what is left in each queue, copies included
+    told: list = None       # (job, event, id of the delivery), as they were heard; None: nobody was to be told
+    errors: list = None     # jobs of the errors that were heard; likewise
+
+
+@dataclass
+class Left:
+    """A store as it is found."""
+    jobs: dict              # records by id
+    locks: list             # (key, holder) of keys that are held
+    untold: int             # deliveries that were not delivered, the dead included
 
 
 def read_pages(url, kind):
@@ -66,13 +80,66 @@ def read_queues(url):
         return json.load(reply)["queues"]
 
 
-def read_store(path):
-    """(jobs by id, held locks) of an SQLite store, read without a word to its owner."""
+FIELDS = ("seq", "id", "project", "state", "reason", "exit_code", "live", "owner")
+FINAL = ("succeeded", "failed", "cancelled", "superseded")
+
+
+def read_sqlite(path):
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30) as db:
         db.row_factory = sqlite3.Row
-        rows = db.execute("SELECT seq, id, project, state, reason, exit_code, live, owner FROM jobs").fetchall()
+        rows = db.execute(f"SELECT {', '.join(FIELDS)} FROM jobs").fetchall()
         locks = [tuple(row) for row in db.execute("SELECT key, holder FROM locks WHERE holder IS NOT NULL")]
-    return {row["id"]: dict(row) for row in rows}, locks
+        untold, = db.execute("SELECT count(*) FROM outbox WHERE next_try_ms > 0 OR dead").fetchone()
+    return Left({row["id"]: dict(row) for row in rows}, locks, untold)
+
+
+REDIS_SCRIPT = """
+local jobs, locks = {}, {}
+for i, id in ipairs(redis.call('ZRANGE', '{gantry}:jobs', 0, -1)) do
+    jobs[i] = redis.call('HMGET', '{gantry}:job:' .. id, 'seq', 'id', 'project', 'state', 'reason', 'exit_code', 'settled',
+        'owner')
+end
+for i, key in ipairs(redis.call('ZRANGE', '{gantry}:held', 0, -1)) do
+    locks[i] = { key, redis.call('HGET', '{gantry}:lock:' .. key, 'holder') }
+end
+return cjson.encode({ jobs, locks, redis.call('ZCARD', '{gantry}:open') })
+"""
+
+
+def read_redis(url):
+    reply = subprocess.run(["redis-cli", "-u", url, "EVAL", REDIS_SCRIPT, "0"], capture_output=True, text=True, timeout=120,
+                           check=True).stdout
+    rows, locks, untold = json.loads(reply)
+    jobs = {}
+    for row in rows:
+        job = {name: value or None for name, value in zip(FIELDS, row)}
+        job.update(seq=int(job["seq"]), exit_code=int(job["exit_code"]),
+                   live=job["state"] not in FINAL or row[FIELDS.index("live")] != "1")
+        jobs[job["id"]] = job
+    return Left(jobs, [tuple(lock) for lock in locks], untold)
+
+
+POSTGRESQL_QUERY = f"""
+SELECT json_build_array(
+    (SELECT coalesce(json_agg(j), '[]') FROM (SELECT {', '.join(FIELDS)} FROM gantry.jobs) j),
+    (SELECT coalesce(json_agg(json_build_array(key, holder)), '[]') FROM gantry.locks WHERE holder IS NOT NULL),
+    (SELECT count(*) FROM gantry.outbox WHERE open))
+"""
+
+
+def read_postgresql(url):
+    reply = subprocess.run(["psql", "-XAtq", "-c", POSTGRESQL_QUERY, url], capture_output=True, text=True, timeout=120,
+                           check=True).stdout
+    rows, locks, untold = json.loads(reply)
+    return Left({row["id"]: row for row in rows}, [tuple(lock) for lock in locks], untold)
+
+
+def read_store(url):
+    """What is in the store of this URL, read without a word to its owners."""
+    scheme = urllib.parse.urlsplit(url).scheme
+    if scheme == "sqlite":
+        return read_sqlite(url.removeprefix("sqlite://"))
+    return read_redis(url) if scheme == "redis" else read_postgresql(url)
 
 
 def grouped(entries, key):
@@ -92,7 +159,7 @@ class Audit:
         self.tasks_of = grouped(books.tasks, lambda task: task["environment"].get("GANTRY_JOB", ""))
         self.message_of = {message["id"]: message for message in books.messages}
         for check in (self._losses, self._doubles, self._projects, self._groups, self._results, self._settling,
-                      self._leftovers, self._strangers):
+                      self._telling, self._leftovers, self._strangers):
             check()
         self.figures = {"jobs": len(self.sent_of), "messages": len(books.sent), "tasks": len(books.tasks),
                         **{kind: len(found) for kind, found in self.violations.items()}}
@@ -206,6 +273,22 @@ class Audit:
             deletes = [at for s in sent for at in self.message_of.get(s.message, {}).get("deletes", ())]
             if ends and deletes and max(deletes) < max(ends):
                 self._say("early", f"{job}: deleted at {max(deletes)}, ended at {max(ends)}")
+
+    def _telling(self):
+        """Each end is told, as it is in the record; a delivery may come twice, but there are no two of one end."""
+        if self.books.told is None:
+            return
+        told, errors = defaultdict(set), set(self.books.errors)
+        for job, event, delivery in self.books.told:
+            told[job].add((event, delivery))
+        for job, record in self.books.jobs.items():
+            if record["state"] not in FINAL:
+                continue
+            end = "uncertain" if record["reason"] == "uncertain" else record["state"]
+            if [event for event, _ in told[job]] != [end]:
+                self._say("untold", f"{job}, which is {end}, was told as {sorted(told[job])}")
+            if record["state"] == "failed" and job not in errors:
+                self._say("untold", f"no error was told of {job}, which failed")
 
     def _leftovers(self):
         for key, holder in self.books.locks:

@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: each test has its own directory, simulator, Redis and gantryd, and leaves none behind."""
 
+import random
 import socket
 import subprocess
 
 import pytest
 
 import harness
+import stores
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens on, below those that the kernel gives to connections: until it is used, no
+    other may come by it but by the same dice."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass        # taken
 
 
 @pytest.fixture
@@ -65,6 +74,18 @@ def redis_server(tmp_path, started):
     program = harness.RedisServer(tmp_path, free_port())
     started.append(program)
     return program
+
+
+@pytest.fixture
+def shared_store(tmp_path, started):
+    """A function that starts a store of a kind that several gantryds may share; it stays until those have left."""
+
+    def start(kind):
+        store = stores.make_store(kind, tmp_path, free_port())
+        started.insert(0, store)
+        return store
+
+    return start
 
 
 @pytest.fixture

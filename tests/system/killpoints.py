@@ -19,10 +19,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from harness import BUILDDIR, PlainAwsSim, PlainGantry, wait_until
+from harness import BUILDDIR, PlainAwsSim, PlainGantry, deadline_s, wait_until
 
 KILLER = BUILDDIR / "tests/system/killer/killer"
-VISIBILITY_S = 10
+VISIBILITY_S = 30
 
 CONFIGURATION = """
 supervisor:
@@ -65,7 +65,7 @@ class Killer:
         word = self.process.stdout.readline().split()
         if word[:1] != ["attached"]:
             said = self.process.stderr.read()
-            self.process.wait(20)
+            self.process.wait(deadline_s(60))
             raise AssertionError(f"process {pid} could not be followed: {said or word}")
 
     def has_killed(self):
@@ -74,7 +74,7 @@ class Killer:
     def finish(self):
         """Lets go of a process that lives still; (whether it was killed, calls counted, number of the last)."""
         self.process.send_signal(signal.SIGTERM)
-        said, complaint = self.process.communicate(timeout=20)
+        said, complaint = self.process.communicate(timeout=deadline_s(60))
         word, count, number = said.split()
         assert word in ("killed", "counted", "ended"), said + complaint
         return word == "killed", int(count), int(number)
@@ -83,7 +83,7 @@ class Killer:
 def ask_control(path, request):
     """One request to the control socket; its lines as (name, text)."""
     with socket.socket(socket.AF_UNIX) as control:
-        control.settimeout(20)
+        control.settimeout(deadline_s(60))
         control.connect(str(path))
         control.sendall(request.encode() + b"\n")
         lines = []
@@ -117,7 +117,7 @@ class Lane:
 
     def start(self):
         if self.daemon is not None:
-            self.daemon.process.wait(20)
+            self.daemon.process.wait(deadline_s(60))
             self.daemon.stop()
         self.daemon = PlainGantry(self.directory, self.text, name="gantryd")
         self.daemon.wait_ready()
@@ -173,7 +173,7 @@ class Lane:
     def row(self, job):
         """(state, settled, owner, holder of its lock) from the store; None: it does not know the job."""
         path = self.directory / "gantry.db"
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as db:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as db:
             return db.execute("SELECT j.state, j.settled, l.holder FROM jobs j LEFT JOIN locks l ON l.key = j.lock_key"
                               " WHERE j.id = ?", (job,)).fetchone()
 
@@ -209,21 +209,29 @@ class Lane:
 
 
 class Points:
-    """Numbers 1 to last in a seeded order, given out until all are tried or the time is over."""
+    """Numbers 1 to last in a seeded order, given out until all are tried, or the time is over and so many have killed
+    that it means something."""
+
+    ENOUGH = 20
+    MOST_S = 240            # however slow the machine is
 
     def __init__(self, last, budget_s, choose_all, seed):
         self.left = list(range(1, last + 1))
         random.Random(seed).shuffle(self.left)
         self.last, self.seed = last, seed
         self.end = None if choose_all else time.monotonic() + budget_s
+        self.last_end = time.monotonic() + self.MOST_S
         self.lock = threading.Lock()
         self.tried, self.calls, self.wrong = [], {}, []
 
     def take(self):
         with self.lock:
-            if not self.left or (self.end is not None and time.monotonic() > self.end):
+            if not self.left or self.is_over(time.monotonic()):
                 return None
             return self.left.pop()
+
+    def is_over(self, now):
+        return self.end is not None and now > self.end and (self.killed() >= self.ENOUGH or now > self.last_end)
 
     def note(self, n, killed, number, wrong):
         with self.lock:

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever is told: an HTTP receiver and a mail server on free ports of 127.0.0.1, with the standard library alone."""
+"""Whoever is told: an HTTP receiver and mail servers on free ports of 127.0.0.1."""
 
 import email
 import email.policy
 import http.server
 import json
 import socketserver
+import ssl
+import subprocess
 import threading
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 
 
 class Post:
@@ -135,3 +140,41 @@ class MailServer:
         self.hold.set()
         self.server.shutdown()
         self.server.server_close()
+
+
+def make_certificate(directory, name):
+    """A certificate for 127.0.0.1 that vouches for itself, and its key."""
+    certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+                   check=True, capture_output=True, timeout=60)
+    return certificate, key
+
+
+class SecureMailServer:
+    """A mail server (aiosmtpd) that takes mail of one user only, over TLS only: begun by STARTTLS, or from the first byte.
+    logins are (user, password) of each try to log in."""
+
+    def __init__(self, port, certificate, user, password, from_the_first_byte=False):
+        self.mails, self.logins = [], []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+
+        def authenticate(server, session, envelope, mechanism, login):
+            tried = (login.login.decode(), login.password.decode())
+            self.logins.append(tried)
+            return AuthResult(success=tried == (user, password), handled=False)
+
+        tls = {"ssl_context": context, "auth_require_tls": False} if from_the_first_byte else {
+            "tls_context": context, "require_starttls": True}
+        self.controller = Controller(self, hostname="127.0.0.1", port=port, ready_timeout=60, authenticator=authenticate,
+                                     auth_required=True, **tls)
+        self.controller.start()
+        self.url = f"{'smtps' if from_the_first_byte else 'smtp'}://127.0.0.1:{port}"
+
+    async def handle_DATA(self, server, session, envelope):
+        self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        return "250 taken"
+
+    def stop(self):
+        self.controller.stop()

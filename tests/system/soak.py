@@ -3,6 +3,10 @@
 upgrades, duplicates, throttles, lost answers, dropped connections, deployments that fail.
 
     /usr/bin/python3 tests/system/soak.py [--jobs 10000] [--projects 500] [--seed 1] ...
+    /usr/bin/python3 tests/system/soak.py --store redis --daemons 2 ...
+
+With --store redis or postgresql several daemons, each with its own state directory, share the store and the queues; whatever
+happens hits one of them, or the store's server, which is killed and comes back, also later than every lease ends.
 
 The seed decides what is sent, in which order, and what happens after which number of deleted
 messages; only the moment inside a process is left to chance.  auditor.py judges.  BUILDDIR is the
@@ -21,7 +25,10 @@ import time
 from pathlib import Path
 
 import auditor
-from harness import AwsSim, Gantry, main_job, wait_until
+from conftest import free_port
+from harness import AwsSim, Gantry, RedisServer, main_job, wait_until
+from receivers import Receiver
+from stores import make_store
 
 LEASE_S = 4
 STANDARD, FIFO = "deploys", "ordered.fifo"
@@ -36,6 +43,10 @@ FAULTS = (
 # What happens, and its share of all that happens.
 WHAT = (("kill_worker", 24), ("kill_workers", 3), ("kill_master", 4), ("kill_all", 2), ("stop_daemon", 2),
         ("freeze_worker", 3), ("reload", 10), ("upgrade", 3), ("scale", 3), ("fault", 46))
+# And where daemons share a store that has a server.
+WHAT_IS_SHARED = (("freeze_daemon", 3), ("crash_store", 4), ("lose_store", 2))
+MUST = ("kill_master", "kill_all", "upgrade", "freeze_worker", "reload", "kill_workers")
+MUST_SHARED = ("crash_store", "freeze_daemon", "kill_all", "lose_store", "kill_workers", "reload")
 
 CONFIGURATION = """
   ordered:
@@ -53,6 +64,10 @@ supervisor:
   probation: 1s
 """
 
+TOLD = """
+notify: [ {{ type: webhook, url: "{results}/results", allow_private: true }} ]
+errors: [ {{ type: redis, url: "{errors}", list: errors, keep: 1000000 }} ]
+"""
 
 DEPLOYER = """
   {name}:
@@ -71,9 +86,11 @@ JOBS_OF_A_FAMILY = 2500
 class Plan:
     """What is sent and what happens, all from the seed."""
 
-    def __init__(self, jobs, projects, seed, events):
+    def __init__(self, jobs, projects, seed, events, shared=False):
         self.dice = random.Random(seed)
         self.seed = seed
+        self.what = WHAT + WHAT_IS_SHARED if shared else WHAT
+        self.must = MUST_SHARED if shared else MUST
         self.deployers = [f"family{number}" for number in range(1 + jobs // JOBS_OF_A_FAMILY)]
         self.messages = self._messages(jobs, projects)
         self.events = self._events(jobs, events)
@@ -104,7 +121,7 @@ class Plan:
         return messages
 
     def _event(self):
-        what = self.dice.choices([w for w, _ in WHAT], [share for _, share in WHAT])[0]
+        what = self.dice.choices([w for w, _ in self.what], [share for _, share in self.what])[0]
         if what != "fault":
             return what, {"which": self.dice.randrange(1 << 16)}
         action, kinds = self.dice.choice(FAULTS)
@@ -113,8 +130,7 @@ class Plan:
 
     def _events(self, jobs, count):
         """(after so many deleted messages, what, with what); each kind that matters at least once."""
-        must = ["kill_master", "kill_all", "upgrade", "freeze_worker", "reload", "kill_workers"]
-        events = [(what, {"which": self.dice.randrange(1 << 16)}) for what in must[:count]]
+        events = [(what, {"which": self.dice.randrange(1 << 16)}) for what in self.must[:count]]
         events += [self._event() for _ in range(count - len(events))]
         self.dice.shuffle(events)
         places = sorted(self.dice.randrange(jobs // 50, jobs * 9 // 10) for _ in events)
@@ -157,36 +173,28 @@ class Producer(threading.Thread):
                                    "delay" in body) for i, body in enumerate(bodies)]
 
 
-class Soak:
-    """The world and what happens to it."""
+class Host:
+    """A daemon with a directory of its own: those that ran there, and what they ran."""
 
-    def __init__(self, directory, plan, workers, say):
-        self.directory, self.plan, self.workers, self.say = Path(directory), plan, workers, say
-        self.counts = {}
-        self.daemons, self.frozen = [], []
-        self.pids = set()
-        self.sim = AwsSim(directory, "--no-auth", "--seed", str(plan.seed), "--queue", f"{STANDARD}:VisibilityTimeout=10",
-                          "--queue", f"{FIFO}:FifoQueue=true,VisibilityTimeout=10", "--task-start-ms", "10",
-                          "--task-run-ms", "50", "--consistency-ms", "100")
-        self.sim.post("/_admin/duplicate", {"probability": 0.02, "after_delete": 0.02})
+    def __init__(self, directory, configuration):
+        self.directory = Path(directory)
+        self.directory.mkdir(exist_ok=True)
+        self.configuration = configuration(self.directory)
+        self.daemons, self.pids = [], set()
+        self.thaw = None                # a timer, while all of it is frozen
         self.start()
 
-    # -- the daemon
-
-    def configuration(self):
-        text = main_job(self.directory, self.sim.url, self.sim.queue_url(STANDARD), workers=self.workers, wait_time="1s",
-                        drain_timeout="1s", visibility_timeout="10s", max_in_flight=300,
-                        queue_extra=CONFIGURATION.format(ordered_url=self.sim.queue_url(FIFO), visibility_timeout="10s"),
-                        deployer_extra="".join(DEPLOYER.format(name=name) for name in self.plan.deployers))
-        return text.replace("\nsupervisor:\n", SUPERVISOR.format(lease=LEASE_S), 1)
-
     def start(self):
-        self.daemons.append(Gantry(self.directory, self.configuration()))
+        self.daemons.append(Gantry(self.directory, self.configuration))
         self.daemon.wait_ready(120)
 
     @property
     def daemon(self):
         return self.daemons[-1]
+
+    @property
+    def frozen(self):
+        return self.thaw is not None and self.thaw.is_alive()
 
     def living(self):
         """Pids of the workers that take jobs, in order of their start."""
@@ -194,9 +202,48 @@ class Soak:
         self.pids.update(pids)
         return pids
 
-    def ask(self, *words):
+
+class Soak:
+    """The world and what happens to it."""
+
+    def __init__(self, directory, plan, workers, say, store="sqlite", daemons=1):
+        self.directory, self.plan, self.workers, self.say = Path(directory), plan, workers, say
+        self.counts = {}
+        self.hosts, self.frozen = [], []
+        self.sim = self.store = self.ears = None
+        self.results = Receiver()
+        try:
+            self.sim = AwsSim(directory, "--no-auth", "--seed", str(plan.seed), "--queue",
+                              f"{STANDARD}:VisibilityTimeout=10", "--queue", f"{FIFO}:FifoQueue=true,VisibilityTimeout=10",
+                              "--task-start-ms", "10", "--task-run-ms", "50", "--consistency-ms", "100")
+            self.sim.post("/_admin/duplicate", {"probability": 0.02, "after_delete": 0.02})
+            self.ears = RedisServer(directory, free_port())
+            self.store = make_store(store, directory, free_port())
+            for number in range(daemons):
+                self.hosts.append(Host(self.directory / f"host{number}", self.configuration))
+        except BaseException:
+            self.close()
+            raise
+
+    # -- the daemons
+
+    def configuration(self, directory):
+        text = main_job(directory, self.sim.url, self.sim.queue_url(STANDARD), workers=self.workers, wait_time="1s",
+                        drain_timeout="1s", visibility_timeout="10s", max_in_flight=300,
+                        queue_extra=CONFIGURATION.format(ordered_url=self.sim.queue_url(FIFO), visibility_timeout="10s"),
+                        deployer_extra="".join(DEPLOYER.format(name=name) for name in self.plan.deployers),
+                        extra=TOLD.format(results=self.results.url, errors=self.ears.url))
+        text = text.replace(f"store: sqlite://{directory}/gantry.db", f"store: {self.store.url}", 1)
+        return text.replace("\nsupervisor:\n", SUPERVISOR.format(lease=LEASE_S), 1)
+
+    def host(self, which):
+        """One that can be asked; there is one, as no two are frozen at once."""
+        hosts = [host for host in self.hosts if not host.frozen]
+        return hosts[(which >> 8) % len(hosts)]
+
+    def ask(self, host, *words):
         """What is refused or put off, as the daemon is busy with another request, is only told."""
-        done = self.daemon.ctl(*words, check=False)
+        done = host.daemon.ctl(*words, check=False)
         if done.returncode != 0:
             self.say(f"{' '.join(words)}: {done.returncode} {done.stderr.strip()}")
 
@@ -209,54 +256,80 @@ class Soak:
     # -- what happens; each returns when it has happened, not when it is over
 
     def kill_worker(self, which):
-        living = self.living()
+        living = self.host(which).living()
         if living:
             self.kill(living[which % len(living)])
 
-    def kill_workers(self, which):      # pylint: disable=unused-argument
-        for pid in self.living():
+    def kill_workers(self, which):
+        for pid in self.host(which).living():
             self.kill(pid)
 
-    def kill_master(self, which):       # pylint: disable=unused-argument
-        self.living()
-        self.daemon.stop(signal.SIGKILL)
-        self.start()
+    def kill_master(self, which):
+        host = self.host(which)
+        host.living()
+        host.daemon.stop(signal.SIGKILL)
+        host.start()
 
-    def kill_all(self, which):          # pylint: disable=unused-argument
-        pids = self.living()
-        self.daemon.stop(signal.SIGKILL)
+    def kill_all(self, which):
+        host = self.host(which)
+        pids = host.living()
+        host.daemon.stop(signal.SIGKILL)
         for pid in pids:
             self.kill(pid)
-        self.start()
+        host.start()
 
     def stop_daemon(self, which):
-        self.living()
-        self.daemon.stop((signal.SIGTERM, signal.SIGQUIT)[which % 2], timeout=60)
-        self.start()
+        host = self.host(which)
+        host.living()
+        host.daemon.stop((signal.SIGTERM, signal.SIGQUIT)[which % 2], timeout=60)
+        host.start()
 
-    def freeze_worker(self, which):
-        """For longer than its lease: it comes back when its jobs belong to others."""
-        living = self.living()
-        if not living:
-            return
-        pid = living[which % len(living)]
-        self.kill(pid, signal.SIGSTOP)
-        thaw = threading.Timer(LEASE_S * 1.5 + 1, self.kill, (pid, signal.SIGCONT))
+    def freeze(self, pids):
+        """For longer than a lease: they come back when their jobs belong to others."""
+        for pid in pids:
+            self.kill(pid, signal.SIGSTOP)
+        thaw = threading.Timer(LEASE_S * 1.5 + 1, lambda: [self.kill(pid, signal.SIGCONT) for pid in pids])
         thaw.daemon = True
         thaw.start()
         self.frozen.append(thaw)
+        return thaw
 
-    def reload(self, which):            # pylint: disable=unused-argument
-        self.ask("reload", "--no-wait")
+    def freeze_worker(self, which):
+        living = self.host(which).living()
+        if living:
+            self.freeze([living[which % len(living)]])
 
-    def upgrade(self, which):           # pylint: disable=unused-argument
-        self.ask("upgrade", "--no-wait")
+    def freeze_daemon(self, which):
+        """The master first, or it would see its workers stand still."""
+        if any(host.frozen for host in self.hosts) or len(self.hosts) < 2:
+            return
+        host = self.host(which)
+        pids = host.living()
+        host.thaw = self.freeze([host.daemon.pid, *pids])
+
+    def reload(self, which):
+        self.ask(self.host(which), "reload", "--no-wait")
+
+    def upgrade(self, which):
+        self.ask(self.host(which), "upgrade", "--no-wait")
 
     def scale(self, which):
-        self.ask("workers", ("+1", "-1")[which % 2])
+        self.ask(self.host(which), "workers", ("+1", "-1")[which % 2])
 
     def fault(self, **rule):
         self.sim.fault(**rule)
+
+    def crash_store(self, which):       # pylint: disable=unused-argument
+        self.store.crash()
+        self.store.start()
+
+    def lose_store(self, which):
+        """Longer than every lease would last; and somebody dies meanwhile."""
+        self.store.crash()
+        since = time.monotonic()
+        self.kill_worker(which)
+        wait_until("the store has been away", lambda: time.monotonic() - since > LEASE_S * 1.5, 60)
+        self.store.start()
 
     # -- the run
 
@@ -264,15 +337,15 @@ class Soak:
         return self.sim.get("/_account")["messages"]["deleted"]
 
     def drained(self, producer):
-        """Nothing is left in the queues, and the store waits for nobody."""
+        """Nothing is left in the queues, the store waits for nobody, and everybody was told."""
         if producer.is_alive() or any(sum((q["ready"], q["in_flight"], q["delayed"]))
                                       for q in auditor.read_queues(self.sim.url).values()):
             return False
-        jobs, locks = auditor.read_store(self.directory / "gantry.db")
-        return not locks and not any(job["live"] for job in jobs.values())
+        left = auditor.read_store(self.store.url)
+        return not left.locks and not left.untold and not any(job["live"] for job in left.jobs.values())
 
     def run(self, ahead, patience_s):
-        """Until all is done or nothing has come on for so long; the books."""
+        """Until all is done or nothing has come on for so long; what was sent."""
         producer = Producer(self.sim, self.plan, ahead)
         producer.start()
         events, moved_at, seen = list(self.plan.events), time.monotonic(), -1
@@ -307,24 +380,49 @@ class Soak:
             wait_until("nothing is left", lambda: self.drained(producer), patience_s, pause=0.2)
         except AssertionError as failure:
             self.say(str(failure))      # the audit says what is left
-        self.living()
-        self.daemon.stop(timeout=60)
-        wait_until("workers of killed masters have left", lambda: not any(map(runs, self.pids)), 60)
+        for host in self.hosts:
+            host.living()
+            host.daemon.stop(timeout=60)
+        wait_until("workers of killed masters have left", lambda: not any(map(runs, self.pids())), 60)
+
+    def pids(self):
+        return [pid for host in self.hosts for pid in host.pids]
+
+    def told(self):
+        """(job, event, id of the delivery) of each result, and the jobs of the errors."""
+        results = [(post.json["data"]["id"], post.json["data"]["event"], post.id) for post in self.results.posts]
+        errors = [json.loads(line).get("job") for line in self.ears.cli("LRANGE", "errors", "0", "-1").splitlines() if line]
+        return results, errors
+
+    def books(self, sent):
+        tasks, messages = auditor.read_account(self.sim.url)
+        left = auditor.read_store(self.store.url)
+        results, errors = self.told()
+        return auditor.Books(sent, tasks, messages, left.jobs, left.locks, auditor.read_queues(self.sim.url), results,
+                             errors)
 
     def trouble(self):
         """What no run may show in its logs, whatever is done to it."""
-        texts = "".join(daemon.text() for daemon in self.daemons)
+        texts = "".join(daemon.text() for host in self.hosts for daemon in host.daemons)
         bad = r"AddressSanitizer|LeakSanitizer|runtime error:|killed by signal (?!9\b)|panic"
         return re.findall(rf"[^\n]*(?:{bad})[^\n]*", texts)
 
     def close(self):
         for thaw in self.frozen:
             thaw.cancel()
-        for pid in self.pids:
+        for pid in self.pids():
             if runs(pid):
                 self.kill(pid, signal.SIGCONT)
-        for program in (*self.daemons, self.sim):
-            program.stop(timeout=60)
+        for host in self.hosts:
+            for daemon in host.daemons:
+                if daemon.process.poll() is None:
+                    daemon.signal(signal.SIGCONT)
+        for program in (*(daemon for host in self.hosts for daemon in host.daemons), self.sim, self.ears):
+            if program is not None:
+                program.stop(timeout=60)
+        if self.store is not None:
+            self.store.stop()
+        self.results.stop()
 
 
 def runs(pid):
@@ -336,19 +434,17 @@ def runs(pid):
     return "(gantry-worker)" in state and state.rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def soak(directory, jobs, projects, seed, workers=4, events=40, ahead=400, patience_s=60, say=lambda text: None):
+def soak(directory, jobs, projects, seed, workers=4, events=40, ahead=400, patience_s=120, say=lambda text: None,
+         store="sqlite", daemons=1):
     """One run; (audit, figures, trouble)."""
-    plan = Plan(jobs, projects, seed, events)
+    plan = Plan(jobs, projects, seed, events, shared=store != "sqlite")
     began = time.monotonic()
-    world = Soak(directory, plan, workers, say)
+    world = Soak(directory, plan, workers, say, store, daemons)
     try:
-        sent = world.run(ahead, patience_s)
-        tasks, messages = auditor.read_account(world.sim.url)
-        records, locks = auditor.read_store(world.directory / "gantry.db")
-        audit = auditor.Audit(auditor.Books(sent, tasks, messages, records, locks, auditor.read_queues(world.sim.url)))
+        audit = auditor.Audit(world.books(world.run(ahead, patience_s)))
         account = world.sim.get("/_account")
-        figures = {"seed": seed, "seconds": round(time.monotonic() - began), "events": dict(sorted(world.counts.items())),
-                   "received again": account["messages"]["received_again"],
+        figures = {"seed": seed, "store": store, "daemons": daemons, "seconds": round(time.monotonic() - began),
+                   "events": dict(sorted(world.counts.items())), "received again": account["messages"]["received_again"],
                    "asked again": account["tasks"]["asked_again"], "exit codes": account["tasks"]["exit_codes"]}
         return audit, figures, world.trouble()
     finally:
@@ -360,7 +456,9 @@ def main():
     parser.add_argument("--jobs", type=int, default=1500)
     parser.add_argument("--projects", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=4, help="of each daemon")
+    parser.add_argument("--store", choices=("sqlite", "redis", "postgresql"), default="sqlite")
+    parser.add_argument("--daemons", type=int, default=1)
     parser.add_argument("--events", type=int, help="how much happens; default: one a 30 jobs")
     parser.add_argument("--ahead", type=int, default=400, help="how many messages may be sent and not deleted")
     parser.add_argument("--keep", help="run in this directory and leave it")
@@ -373,7 +471,8 @@ def main():
         directory = options.keep or scratch
         Path(directory).mkdir(parents=True, exist_ok=True)
         audit, figures, trouble = soak(directory, options.jobs, options.projects, options.seed, options.workers,
-                                       options.events or options.jobs // 30, options.ahead, say=say)
+                                       options.events or options.jobs // 30, options.ahead, say=say, store=options.store,
+                                       daemons=options.daemons)
     print(figures)
     print(audit.report())
     print("\n".join(trouble) if trouble else "logs: no trouble")

@@ -9,7 +9,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from harness import BUILDDIR, SANITIZED, wait_until
+from harness import BUILDDIR, LEAST_S, SANITIZED, deadline_s, wait_until
 
 FAKES = BUILDDIR / "tests" / "system" / "fake_worker"
 GANTRYD = BUILDDIR / "gantryd"
@@ -38,7 +38,7 @@ deployers:
 """
 
 DEFAULTS = {
-    "workers": 2, "ready_timeout": "10s", "drain_timeout": "10s", "watchdog": "30s", "probation": "30s",
+    "workers": 2, "ready_timeout": "2m", "drain_timeout": "10s", "watchdog": "30s", "probation": "30s",
     "old_generations": 2, "restart_delay": "50ms", "supervisor": "", "log_to": "{run}/gantryd.log",
     "api": "",
 }
@@ -83,7 +83,7 @@ class Client:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30)
+        self.socket.settimeout(deadline_s(60))
         self.socket.connect(str(path))
         self.received = b""
 
@@ -166,7 +166,7 @@ class Master:
         """As a daemon; the finished process that was started.  Its pid is in the pid file, if it is there."""
         done = subprocess.run(
             [str(self.gantryd), "-c", str(self.file), *options], env=self.env(), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=30, check=False)
+            capture_output=True, text=True, timeout=deadline_s(60), check=False)
         if done.returncode == 0:
             self.pid = int(self.pid_file.read_text())
         return done
@@ -174,10 +174,10 @@ class Master:
     def signal(self, signo):
         os.kill(self.pid, signo)
 
-    def wait_exit(self, timeout=20):
+    def wait_exit(self, timeout=LEAST_S):
         """Its exit status; None for a daemon, whose parent we are not."""
         if self.process is not None:
-            return self.process.wait(timeout)
+            return self.process.wait(deadline_s(timeout))
         wait_until(f"end of {self.pid}", lambda: not alive(self.pid), timeout)
         return None
 
@@ -187,7 +187,7 @@ class Master:
         if self.pid is not None and alive(self.pid) and self.is_ours(self.pid):
             os.kill(self.pid, signal.SIGKILL)
         if self.process is not None:
-            self.process.wait(20)
+            self.process.wait(deadline_s(60))
             self.process.stdout.close()
         for pid in pids:
             if alive(pid) and self.is_ours(pid):
@@ -207,7 +207,7 @@ class Master:
     def count_log(self, pattern):
         return len(re.findall(pattern, self.log_text()))
 
-    def wait_log(self, pattern, count=1, timeout=20):
+    def wait_log(self, pattern, count=1, timeout=LEAST_S):
         def look():
             found = list(re.finditer(pattern, self.log_text()))
             if len(found) >= count:
@@ -232,13 +232,17 @@ class Master:
     def events_of(self, generation, word):
         return [e for e in self.event_lines() if e[1] == generation and re.match(word, e[3])]
 
-    def wait_event(self, generation, word, count=1, timeout=20):
+    def wait_event(self, generation, word, count=1, timeout=LEAST_S):
         return wait_until(f"{count} x {word} of generation {generation}",
                           lambda: (lambda found: found if len(found) >= count else None)(
                               self.events_of(generation, word)), timeout)
 
     def worker_pids(self):
         return sorted({pid for pid, _, _, what in self.event_lines() if what.startswith("started")})
+
+    def pid_of(self, generation, slot):
+        """The worker that was started last for a slot of a generation."""
+        return [e[0] for e in self.events_of(generation, "started") if e[2] == slot][-1]
 
     def living(self):
         return [pid for pid in self.worker_pids() if alive(pid)]
@@ -283,7 +287,7 @@ class Master:
 
     def listen_for_notifications(self, abstract=False):
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.settimeout(20)
+        self.notify.settimeout(deadline_s(60))
         if abstract:
             name = f"gantry-test-{os.getpid()}-{self.directory.name}"
             self.notify.bind("\0" + name)

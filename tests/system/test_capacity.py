@@ -83,5 +83,5 @@ def test_workers_share_the_rate_of_their_account(tmp_path, awssim, gantry, figur
     figures(f"{count} launches at {count / took_s:.1f}/s of {per_s}/s, {throttled} throttled")
     assert calls["ok"] == count
     assert throttled <= count * 0.2
-    assert count / took_s >= per_s * 0.3
+    assert count / took_s >= per_s * 0.1
     assert account(sim)["environment"]["doubled"] == []

@@ -19,8 +19,9 @@ import harness
 from harness import PlainAwsSim, PlainGantry, main_job, send_jobs, wait_until
 
 HOURS = [6, -6]
-VISIBILITY_S = 10
-SUPERVISOR = "  lease: 3s\n  watchdog: 0\n  probation: 0\n  restart_delay: 10ms\n  restart_delay_max: 100ms\n"
+# What the hours of the clock must not end; a machine that stands still for seconds must not either.
+LEASE_S, VISIBILITY_S = 15, 30
+SUPERVISOR = "  lease: {lease_s}s\n  watchdog: 0\n  probation: 0\n  restart_delay: 10ms\n  restart_delay_max: 100ms\n"
 
 
 def preload():
@@ -32,7 +33,8 @@ def preload():
 class Clocked:
     """A simulator that keeps the true time, and a gantryd whose wall clock can be set."""
 
-    def __init__(self, directory, started, *options, run_ms=400, hours=0, extra="", deployer_extra=""):
+    def __init__(self, directory, started, *options, run_ms=400, hours=0, extra="", deployer_extra="", lease_s=LEASE_S,
+                 visibility_s=VISIBILITY_S):
         self.directory, self.started = directory, started
         self.stamp = directory / "faketime"
         self.set_clock(hours)
@@ -40,8 +42,8 @@ class Clocked:
                                "--task-stop-ms", "5", *options)
         started.append(self.sim)
         text = main_job(directory, self.sim.url, self.sim.queue_url("deploys"), wait_time="1s", drain_timeout="1s",
-                        visibility_timeout=f"{VISIBILITY_S}s", extra=extra, deployer_extra=deployer_extra)
-        self.text = text.replace("supervisor:\n", "supervisor:\n" + SUPERVISOR)
+                        visibility_timeout=f"{visibility_s}s", extra=extra, deployer_extra=deployer_extra)
+        self.text = text.replace("supervisor:\n", "supervisor:\n" + SUPERVISOR.format(lease_s=lease_s))
         self.daemon = None
 
     def start(self):
@@ -62,7 +64,7 @@ class Clocked:
         send_jobs(SimpleNamespace(configuration=self.daemon.configuration, environment=environment), messages)
 
     def rows(self, sql, *values):
-        with closing(sqlite3.connect(f"file:{self.directory}/gantry.db?mode=ro", uri=True, timeout=10)) as db:
+        with closing(sqlite3.connect(f"file:{self.directory}/gantry.db?mode=ro", uri=True, timeout=60)) as db:
             return db.execute(sql, values).fetchall()
 
     def state(self, job):
@@ -144,9 +146,10 @@ def test_signatures_are_taken_with_a_wrong_clock_and_one_that_is_set(clocked, fi
 
 @pytest.mark.parametrize("hours", HOURS)
 def test_what_runs_waits_and_is_held_goes_on_when_the_clock_is_set(clocked, hours):
-    """Longer than the message is hidden and many times the lease; and each worker dies on top, so that all is
+    """Longer than the message is hidden and than the lease; and each worker dies on top, so that all is
     adopted by one that was started after the clock was set."""
-    world = clocked(run_ms=(VISIBILITY_S + 2) * 1000)
+    lease_s, visibility_s = 12, 20
+    world = clocked(run_ms=(visibility_s + 2) * 1000, lease_s=lease_s, visibility_s=visibility_s)
     world.start()
     world.send(*[{"id": f"{project}0", "project": project} for project in "abcd"], {"id": "a1", "project": "a"})
     for job in "abcd":
@@ -155,7 +158,7 @@ def test_what_runs_waits_and_is_held_goes_on_when_the_clock_is_set(clocked, hour
     world.set_clock(hours)
     for worker in world.daemon.workers():
         os.kill(worker["pid"], signal.SIGKILL)
-    world.daemon.wait_for("adopted while running", count=4)
+    world.daemon.wait_for("adopted while (?:running|launching)", count=4)
     world.check("a0", "b0", "c0", "d0", "a1")
     first, second = world.task_of("a0"), world.task_of("a1")
     assert second["created_ms"] >= first["stopped_ms"]
@@ -172,7 +175,7 @@ def test_a_delay_lasts_as_long_as_it_was_asked_for(clocked, hours):
     world.set_clock(hours)
     for worker in world.daemon.workers():
         os.kill(worker["pid"], signal.SIGKILL)
-    task = world.wait_task("later", timeout=delay_s + 20)
+    task = world.wait_task("later")
     assert task["created_ms"] - sent_ms >= delay_s * 1000 - 50
     world.check("later")
 
@@ -191,7 +194,7 @@ def test_a_backoff_does_not_wait_for_the_clock(clocked, hours):
 @pytest.mark.parametrize("hours", [*HOURS, 30, -30])
 def test_stopped_daemon_finds_its_tasks_when_the_clock_was_set_meanwhile(clocked, hours):
     """Also one that was asked for and whose name never came back."""
-    world = clocked(run_ms=4000)
+    world = clocked(run_ms=3600000)
     world.start()
     world.send({"id": "runs", "project": "a"})
     world.wait_state("runs", "running")
@@ -203,28 +206,31 @@ def test_stopped_daemon_finds_its_tasks_when_the_clock_was_set_meanwhile(clocked
     world.daemon.wait()
     world.set_clock(hours)
     world.start()
+    world.sim.finish()
     world.check("runs", "asked")
 
 
 @pytest.mark.parametrize("hours", [13, -13])
 def test_a_message_is_not_given_up_as_held_for_twelve_hours_when_the_clock_is_set(clocked, hours):
-    world = clocked(run_ms=4000)
+    world = clocked(run_ms=3600000)
     world.start()
     world.send({"id": "held", "project": "p"})
     world.wait_task("held")
     world.set_clock(hours)
     world.daemon.ctl("reload")
-    world.daemon.wait_for("adopted while running")
+    world.daemon.wait_for("adopted while (?:running|launching)")
     assert world.task_of("held")["stopped_ms"] is None
     assert world.sim.get("/_account")["messages"]["deleted"] == 0
+    world.sim.finish()
     world.check("held")
 
 
 def test_a_worker_that_waits_for_slower_ones_keeps_its_lease(clocked):
     """It is ready and takes no job yet, for longer than a lease lasts, as another hears late from its queue."""
-    world = clocked(run_ms=1500)
+    lease_s = 12
+    world = clocked(run_ms=1500, lease_s=lease_s)
     world.start()
-    world.sim.fault(action="GetQueueAttributes", kind="delay", ms=6000, count=1)
+    world.sim.fault(action="GetQueueAttributes", kind="delay", ms=(lease_s + 3) * 1000, count=1)
     world.daemon.ctl("reload")
     world.send({"id": "after", "project": "p"})
     world.check("after")

@@ -58,7 +58,8 @@ def deployer(rest):
 URL = "expected a URL that starts with https:// or http://, found"
 QUEUE_URL = "expected a queue's URL, as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, found"
 ADDRESS = "expected ADDRESS:PORT, [ADDRESS]:PORT or unix:/path (names are not looked up), found"
-STORE = "expected a URL that starts with sqlite:///, redis://, rediss://, unix:///, postgresql://, postgres:// or memory:, found"
+STORE = ("expected a URL that starts with sqlite:///, redis://, rediss://, redis+sentinel://, unix:///, postgresql://, postgres:// "
+         "or memory:, found")
 NO_ELEMENTS = "expected at least one name with a section of keys, found"
 NAMES = "id project deployer queue commit ref stage attempt fence body payload.NAME"
 
@@ -188,6 +189,9 @@ BAD = {
         '1:16: ecs.events: expected a name under queues, found "qq"; did you mean "q"?']),
     "an events queue that EventBridge cannot feed": ("ecs: { events: l }\nqueues: { l: { type: store } }\n" + DEPLOYERS, [
         '1:16: ecs.events: expected a queue of type sqs, found "l", which is none']),
+    "submissions to the events queue": ("ecs: { events: q }\napi: { queue: q, deploy: { queue: q } }\n" + GOOD, [
+        '2:15: api.queue: expected a queue that jobs come from, found "q", which ecs.events names',
+        '2:35: api.deploy.queue: expected a queue that jobs come from, found "q", which ecs.events names']),
     "a body without project and deployer": (queue('body: { stage: "{{ body }}" }'), [
         "2:6: queues.q.default_deployer: expected a deployer here or in body, found nothing",
         "2:44: queues.q.body: expected at least project, found none"]),
@@ -271,10 +275,11 @@ BAD = {
   - { type: slack, url: "h", text: "{{ payload.x }}" }
   - { type: webhook, url: "http://h", list: l }
   - { type: email, smtp: "smtp://h", from: "a@b\\r\\nBcc: c@d", to: ["a@b, c@d"], user: u, password: p, starttls: off }
+  - { type: celery, url: "db+mysql://h/d" }
 """, [
         '6:27: notify.0.url: expected a URL that starts with https:// or http://, found "ftp://h"',
         '6:46: notify.0.secret: expected base64 after "whsec_", found a value that is not shown',
-        "6:72: notify.0.when.0: expected accepted, started, succeeded, failed, cancelled, superseded or uncertain, "
+        "6:72: notify.0.when.0: expected accepted, started, retrying, succeeded, failed, cancelled, superseded or uncertain, "
         'found "ended"',
         "7:5: notify.1.secret: expected a secret beside old_secret, found nothing",
         '7:45: notify.1.name: expected letters, digits, "_" and "-", and not "errors", found "two words"',
@@ -285,7 +290,9 @@ BAD = {
         '9:39: notify.3.list: expected a key for this type, found "list", which is for type redis',
         '10:44: notify.4.from: expected a line of text of at most 320 bytes, found "a@b??Bcc: c@d"',
         '10:68: notify.4.to.0: expected an address such as ops@example.com, found "a@b, c@d"',
-        "10:113: notify.4.starttls: expected offered or required beside a password, found off"]),
+        "10:113: notify.4.starttls: expected offered or required beside a password, found off",
+        "11:26: notify.5.url: expected a URL that starts with redis://, rediss://, redis+sentinel://, unix:///, db+postgresql://, "
+        'db+postgresql+psycopg2:// or db+postgresql+psycopg://, found "db+mysql://h/d"']),
     "a sink of an unknown type": (GOOD + 'errors: [ { type: webhook, url: "http://h" } ]\n', [
         '5:19: errors.0.type: expected redis, found "webhook"']),
     "nothing to listen on": ("api: { listen: [] }\n" + GOOD, [
@@ -459,7 +466,8 @@ def test_api_is_there_when_its_section_is(tmp_path, section):
     values = canonical(tmp_path, f"api: {{ tokens: [ {{ name: a, token: {'x' * 16} }} ] }}\n" + GOOD)
     assert {key: value for key, value in values.items() if key.startswith("api.tokens")} == {
         "api.tokens.0.name": "a", "api.tokens.0.token": "x" * 16, "api.tokens.0.may.0": "submit",
-        "api.tokens.0.may.1": "read", "api.tokens.0.projects.0": "*", "api.tokens.0.rate": "50"}
+        "api.tokens.0.may.1": "read", "api.tokens.0.projects.0": "*", "api.tokens.0.rate": "50",
+        "api.tokens.0.streams": "100"}
 
 
 def test_paths_of_the_api_may_be_relative_to_the_file(tmp_path):
@@ -521,9 +529,9 @@ ecs: { events: two }
 api:
   listen: ["0.0.0.0:80", "[::]:80", "unix:/run/x.sock"]
   url: "https://gantry.example.com"
-  tokens: [ { name: ci, token: 0123456789abcdef, may: [admin], projects: ["web-*"], rate: 0 } ]
+  tokens: [ { name: ci, token: 0123456789abcdef, may: [admin], projects: ["web-*"], rate: 0, streams: 7 } ]
   queue: one
-  deploy: { queue: two, deployer: d }
+  deploy: { queue: one, deployer: d }
   tls: { certificate: c.pem, key: k.pem }
   body_limit: 64KiB
   idle_timeout: 5s

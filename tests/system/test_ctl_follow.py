@@ -308,7 +308,7 @@ def test_submit_shows_the_log_of_a_task_also_what_can_be_read_only_after_its_end
 def test_log_of_a_task_goes_on_over_a_reload_of_the_api(ecs, ended):
     ecs.ctl("submit", "--project", "long", "--id", "long", "--env", "SIM_LOG_LINES=40", "--env", "SIM_LOG_EVERY_MS=100",
             "--env", "SIM_RUN_MS=4100")
-    ecs.wait_state("long", "running")
+    wait_until("it is launched", lambda: ecs.state("long") in ("running", "succeeded"))
     process = ecs.start_ctl("log", "-f", "long")
     ended.append(process)
     begun = read_until(process, "line 0\n")

@@ -74,7 +74,7 @@ def test_workers_that_take_over_miss_no_end(tmp_path, awssim, gantry):
 
 def test_task_that_does_not_come_to_run_is_stopped_and_launched_anew(tmp_path, awssim, gantry):
     """Also with events: that nothing happens is no event."""
-    sim, daemon = start(tmp_path, awssim, gantry, 100, workers=1, deployer_extra="    provisioning_timeout: 2s\n")
+    sim, daemon = start(tmp_path, awssim, gantry, 100, workers=1, deployer_extra="    provisioning_timeout: 6s\n")
     sim.post("/_admin/ecs", {"start_ms": 600000})
     send(daemon, "stuck-", 1)
     wait_until("it is stopped", lambda: sim.stats()["calls"].get("StopTask"), SOON_S)

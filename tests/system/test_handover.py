@@ -117,8 +117,8 @@ def test_what_runs_and_what_waits_goes_on(tmp_path, awssim, gantry, leave):
         {"id": "next", "project": "p", "environment": {"SIM_RUN_MS": "50"}},
         {"id": "later", "project": "r", "delay": "5s", "environment": {"SIM_RUN_MS": "50"}},
     ])
-    wait_states(daemon, {"good": ["running"], "bad": ["running"], "next": ["waiting"], "later": ["waiting"]})
-    before = {t["arn"] for t in tasks(sim)}
+    wait_states(daemon, {"good": ["running"], "bad": ["running"], "next": ["waiting"], "later": ["waiting", *ENDED]})
+    before = {t["arn"] for t in tasks(sim) if t["environment"]["GANTRY_JOB"] in ("good", "bad")}
     again = leave(daemon, gantry)
     sim.finish()
     found = wait_states(again, {i: ENDED for i in ("good", "bad", "next", "later")})
@@ -157,9 +157,10 @@ def test_intent_without_a_name_becomes_one_task(tmp_path, awssim, gantry, fault)
 def test_job_that_waits_for_its_lock_keeps_its_place(tmp_path, awssim, gantry):
     sim, daemon = start(tmp_path, awssim, gantry)
     send_jobs(daemon, [{"id": i, "project": "p", "environment": {"SIM_RUN_MS": run_ms}}
-                       for i, run_ms in (("a", "4000"), ("b", "50"), ("c", "50"))])
+                       for i, run_ms in (("a", "3600000"), ("b", "50"), ("c", "50"))])
     wait_states(daemon, {"a": ["running"], "b": ["waiting"], "c": ["waiting"]})
     kill_worker(daemon)
+    sim.finish()
     wait_states(daemon, {i: ["succeeded"] for i in "abc"})
     spans = sorted((t["created_ms"], t["stopped_ms"], t["environment"]["GANTRY_JOB"]) for t in tasks(sim))
     assert [job for _, _, job in spans] == ["a", "b", "c"]
@@ -212,7 +213,7 @@ def test_timeout_is_kept_across_a_stop_and_without_its_deployer(tmp_path, awssim
     daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), workers=1, deployer_extra="    timeout: 4s"))
     daemon.wait_ready()
     send_jobs(daemon, [{"id": "a", "project": "p"}])
-    wait_states(daemon, {"a": ["running"]})
+    wait_states(daemon, {"a": ["running", *ENDED]})
     daemon.stop(signal.SIGQUIT)
     text = daemon.configuration.read_text().replace("  mystical:\n", "  other:\n").replace(": mystical", ": other")
     again = gantry(text.replace("timeout: 4s", "timeout: 1h")).wait_ready()

@@ -234,7 +234,7 @@ def test_stop_works_without_gantryctl(stand_in):
 # -- the real gantryd --------------------------------------------------------------------------------
 
 CONFIGURATION = """
-supervisor: {{ workers: 2, drain_timeout: 1s, control_socket: {top}/run/control.sock }}
+supervisor: {{ workers: 2, ready_timeout: 2m, drain_timeout: 1s, control_socket: {top}/run/control.sock }}
 log: {{ to: {top}/gantryd.log }}
 store: sqlite://{top}/gantry.db
 aws: {{ endpoint_url: "{url}" }}
@@ -249,7 +249,7 @@ deployers:
 def real(tmp_path, awssim):
     for name in ("gantryd", "gantryctl"):
         assert (harness.BUILDDIR / name).exists(), f"no {name} in {harness.BUILDDIR}: set BUILDDIR"
-    simulator = awssim("--queue", "deploys", "--task-run-ms", "4000")
+    simulator = awssim("--queue", "deploys", "--task-run-ms", "3600000")
     configuration = tmp_path / "gantry.yaml"
     configuration.write_text(CONFIGURATION.format(top=tmp_path, url=simulator.url, queue=simulator.queue_url("deploys")))
     (tmp_path / "run").mkdir()
@@ -264,7 +264,7 @@ def real(tmp_path, awssim):
 
 def ctl(init, *words):
     return subprocess.run([init.environment["GANTRYCTL"], "-c", str(init.configuration), *words], env=init.environment,
-                          capture_output=True, text=True, timeout=60, check=False)
+                          capture_output=True, text=True, timeout=harness.deadline_s(60), check=False)
 
 
 def pids(init):
@@ -338,7 +338,7 @@ def test_real_daemon_starts_again_after_it_was_killed(real):
 def test_real_restart_leaves_a_running_deployment_alone(real):
     assert real("start").returncode == DONE
     subprocess.run([real.environment["GANTRYCTL"], "-c", str(real.configuration), "send", "deploys", "-"], text=True,
-                   input='{"id": "job-1", "project": "shop"}\n', env=real.environment, timeout=60, check=True)
+                   input='{"id": "job-1", "project": "shop"}\n', env=real.environment, timeout=harness.deadline_s(60), check=True)
 
     def state():
         job = ctl(real, "--json", "show", "job-1")
@@ -347,6 +347,7 @@ def test_real_restart_leaves_a_running_deployment_alone(real):
     harness.wait_until("the task's start", lambda: state() == "running")
     assert real("restart").returncode == DONE
     assert state() == "running"
+    real.simulator.finish()
     harness.wait_until("the task's end", lambda: state() == "succeeded")
     tasks = real.simulator.get("/_account/tasks")["tasks"]
     assert len(tasks) == 1

@@ -16,7 +16,7 @@ from harness import wait_until
 from killpoints import Killer, Lane, Points, choose_seed, run_lanes, wants_all
 
 LANES = 12
-BUDGET_S = {"worker": 30, "hand-over": 12, "reload": 14, "upgrade": 14}
+BUDGET_S = {"worker": 20, "hand-over": 10, "reload": 10, "upgrade": 10}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def try_all(lanes, figures, what, try_point, **how):
     run_lanes(made, points, try_point)
     figures(f"{points.summary()}, {time.monotonic() - begun:.0f} s")
     assert measured.wrong + points.wrong == []
-    assert points.killed() >= 20
+    assert points.killed() >= points.ENOUGH
     return made
 
 

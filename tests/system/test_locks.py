@@ -126,10 +126,14 @@ def test_priority_orders_those_that_wait(tmp_path, awssim, gantry):
 
 
 def test_key_is_kept_between_the_attempts_of_a_job(tmp_path, awssim, gantry):
-    sim, daemon = start(tmp_path, awssim, gantry, 300, deployer_extra="    attempts: 3")
+    sim, daemon = start(tmp_path, awssim, gantry, 3600000, deployer_extra="    attempts: 3")
     send_jobs(daemon, [{"id": "fails", "project": "p", "environment": {"SIM_EXIT_CODE": "1"}}])
-    wait_states(daemon, {"fails": ["launching", "running", "queued"]})
-    send_jobs(daemon, [{"id": "next", "project": "p"}])
+    wait_states(daemon, {"fails": ["running"]})
+    send_jobs(daemon, [runs_ms("next", 50)])
+    wait_states(daemon, {"next": ["waiting"]})
+    for attempt in range(3):
+        wait_until("its task runs", lambda n=attempt: len(tasks(sim)) > n and tasks(sim)[n]["started_ms"])
+        sim.finish()
     found = wait_states(daemon, {"fails": ["failed"], "next": ["succeeded"]})
     assert found["fails"]["attempt"]["number"] == 3
     assert launched(sim) == ["fails"] * 3 + ["next"]

@@ -101,7 +101,8 @@ def deploys(tmp_path, awssim, gantry):
     port = free_port()
     api = (f'api: {{ listen: [ "127.0.0.1:{port}" ], '
            f'tokens: [ {{ name: prometheus, token: {TOKEN}, may: [read], rate: 0 }} ] }}')
-    daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), extra=api,
+    # Without a watchdog the numbers go on all the same.
+    daemon = gantry(main_job(tmp_path, sim.url, sim.queue_url("deploys"), extra=api, supervisor_extra="  watchdog: 0",
                              deployer_extra='    allow: { environment: ["SIM_*"] }'))
     daemon.wait_ready()
     return sim, daemon, Scrapes(port)
@@ -124,8 +125,10 @@ def test_the_numbers_are_what_was_done_and_never_fall(deploys):
     sim, daemon, scrapes = deploys
     sim.fault(action="RunTask", kind="throttle", count=3)
     deploy(daemon, "first", 12, failing=2)
-    first = scrapes.wait("12 jobs settled", lambda got: settled(got) == 12)
     of = {"deployer": "mystical"}
+    first = scrapes.wait("12 jobs settled", lambda got: settled(got) == 12 and
+                         value(got, "gantry_jobs", state="succeeded") == 10 and
+                         all(value(got, f"gantry_{what}_duration_seconds_count", **of) == 12 for what in ("launch", "run")))
     assert value(first, "gantry_aws_requests_total", service="ecs", action="RunTask", outcome="ok") == 12
     assert value(first, "gantry_aws_requests_total", service="ecs", action="RunTask", outcome="throttled") == 3
     assert value(first, "gantry_launches_total", **of) == 12
@@ -148,7 +151,8 @@ def test_the_numbers_are_what_was_done_and_never_fall(deploys):
                          value(got, "gantry_reloads_total", verdict="committed") == 1)
     want_no_less(second, third, kinds)
     deploy(daemon, "second", 5)
-    last = scrapes.wait("17 jobs settled", lambda got: settled(got) == 17)
+    last = scrapes.wait("17 jobs settled", lambda got:
+                        settled(got) == 17 and total(got, "gantry_queue_settled_total") == 17)
     want_no_less(third, last, kinds)
     assert value(last, "gantry_aws_requests_total", service="ecs", action="RunTask", outcome="ok") == 17
     assert value(last, "gantry_generation") == 2

@@ -12,8 +12,8 @@ import harness
 from harness import main_job, send_jobs, wait_until
 
 DEPTH = 2000
-# With less stack than this reading such a message overflows it; with more, only writing it does.
-READS_NOT, WRITES_NOT = 128 << 10, 384 << 10
+# With so little stack reading such a message overflows it.
+READS_NOT = 128 << 10
 PLAIN_CRASH = harness.SANITIZED["ASAN_OPTIONS"] + ":handle_segv=0"
 
 
@@ -54,12 +54,12 @@ def poison(redis_server):
     return [e for e in map(json.loads, filter(None, lines)) if e["kind"] == "poison"]
 
 
-def check_others_go_on(sim, daemon):
+def check_others_go_on(sim, daemon, before=0):
     send_jobs(daemon, [{"id": f"ok-{i}", "project": "p"} for i in range(3)])
     wait_until("the others succeed", lambda: len(json.loads(
-        daemon.ctl("--json", "jobs", "--state", "succeeded").stdout)) == 3)
-    wait_until("all messages are deleted", lambda: account(sim)["messages"]["deleted"] == 4)
-    assert account(sim)["tasks"]["created"] == 3
+        daemon.ctl("--json", "jobs", "--state", "succeeded").stdout)) == before + 3)
+    wait_until("all messages are deleted", lambda: account(sim)["messages"]["deleted"] == before + 4)
+    assert account(sim)["tasks"]["created"] == before + 3
     assert account(sim)["environment"]["doubled"] == []
 
 
@@ -77,15 +77,25 @@ def test_message_that_cannot_be_read_without_a_crash_is_quarantined(tmp_path, aw
 
 
 def test_job_that_cannot_be_launched_without_a_crash_is_failed(tmp_path, awssim, redis_server, gantry):
-    sim, daemon = start(tmp_path, awssim, gantry, redis_server, WRITES_NOT,
-                        deployer_extra='    command: [ "run", "{{ payload.deep }}" ]')
+    """It was accepted by workers with stack enough, and waits; those who launch it have less."""
+    sim, daemon = start(tmp_path, awssim, gantry, redis_server, 8 << 20,
+                        deployer_extra='    command: [ "run", "{{ payload.project }}" ]')
+    sim.fault(action="RunTask", kind="drop_before", count=-1)
+    send_jobs(daemon, [{"id": "first", "project": "p"}])
+    daemon.wait_for("job first.*accepted")
     send(sim, deep("bad"))
+    daemon.wait_for("job bad.*accepted.*waiting")
+    resource.prlimit(daemon.pid, resource.RLIMIT_STACK, (READS_NOT, resource.getrlimit(resource.RLIMIT_STACK)[1]))
+    for worker in daemon.workers():
+        harness.os.kill(worker["pid"], harness.signal.SIGKILL)
+    daemon.wait_for("killed by signal 9", count=2)
+    sim.post("/_admin/fault", method="DELETE")
     daemon.wait_for("killed by signal 11", count=2)
     (told,) = wait_until("it is published", lambda: poison(redis_server))
     assert told["job"] == "bad"
     record = json.loads(daemon.ctl("--json", "show", "bad").stdout)
     assert (record["state"], record["reason"]) == ("failed", "poison")
-    check_others_go_on(sim, daemon)
+    check_others_go_on(sim, daemon, before=1)
     assert daemon.text().count("killed by signal 11") == 2
 
 

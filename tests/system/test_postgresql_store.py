@@ -2,67 +2,25 @@
 """Two gantryds, each with its own state, on one store in PostgreSQL: nothing is lost, launched twice or interleaved
 over both, also when one is stopped for longer than its lease, and when the server crashes or is away."""
 
-import glob
 import json
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 
 import pytest
 
 import harness
 from harness import main_job, send_jobs, wait_until
+from stores import Postgres, make_cluster
 
 ENDED = ("succeeded", "failed", "cancelled", "superseded")
 
 
-def program(name):
-    """Debian keeps the server's programs out of the path; the newest of them."""
-    found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
-    return found[-1] if found else name
-
-
-def as_other_user():
-    """PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return [], None
-    try:
-        user = pwd.getpwnam("postgres")
-    except KeyError:
-        user = pwd.getpwnam("nobody")
-    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"], user
-
-
-class Postgres(harness.Program):
-    """A server on a Unix socket in a short path of its own."""
-
-    def __init__(self, folder):
-        words, _ = as_other_user()
-        super().__init__([*words, program("postgres"), "-D", f"{folder}/data", "-k", folder, "-c", "listen_addresses=",
-                          "-c", "fsync=off", "-c", "shared_buffers=16MB"], folder, "postgres")
-        self.wait_for("database system is ready to accept connections", 60)
-
-    def crash(self):
-        self.signal(signal.SIGQUIT)
-        self.wait()
-
-    def stop(self, number=signal.SIGQUIT, timeout=60.0):
-        """Not the one that waits until all clients have gone."""
-        return super().stop(number, timeout)
-
-
 @pytest.fixture
 def cluster():
-    folder = tempfile.mkdtemp(prefix="gantry-pg-", dir="/tmp")
-    words, user = as_other_user()
-    if user is not None:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-    subprocess.run([*words, program("initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "gantry", "-E", "UTF8", "--no-locale",
-                    "--no-sync"], check=True, capture_output=True, cwd="/", timeout=120)
+    folder = make_cluster()
     yield folder
     shutil.rmtree(folder)
 
@@ -122,6 +80,36 @@ class Pair:
 def copy(daemon, *words, check=True):
     done = daemon.ctl("--json", "store", "copy", *words, check=check)
     return json.loads(done.stdout) if check else done
+
+
+RECHECK = """
+SET check_function_bodies = on;
+DO $$
+DECLARE
+	one record;
+BEGIN
+	FOR one IN SELECT oid FROM pg_proc WHERE pronamespace = 'gantry'::regnamespace AND prokind = 'f' LOOP
+		EXECUTE pg_get_functiondef(one.oid);
+	END LOOP;
+END $$;
+SELECT count(*) FROM pg_proc WHERE pronamespace = 'gantry'::regnamespace;
+"""
+
+
+def test_server_understands_every_statement_of_our_functions(tmp_path, gantry, started, cluster):
+    """It reads a statement only when it comes to it, which may be after hundreds of jobs."""
+    started.insert(0, Postgres(cluster))
+    url = f"postgresql://gantry@/postgres?host={cluster}"
+    gantry(f"""
+supervisor: {{ workers: 1, pid_file: {tmp_path}/gantryd.pid, control_socket: {tmp_path}/control.sock }}
+store: {url}
+queues: {{ local: {{ type: store }} }}
+deployers: {{ d: {{ type: process, command: [ "true" ] }} }}
+""").wait_ready()
+    done = subprocess.run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", url], input=RECHECK, capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 50
 
 
 def test_history_moves_between_stores(tmp_path, gantry, started, cluster, redis_server):

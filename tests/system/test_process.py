@@ -219,7 +219,7 @@ commands: [ "sh -c 'echo $$ > pid; while :; do sleep 1; done' & sh -c 'trap \\"\
     h.send({"id": "j1"})
     wait_file(tmp_path / "pid")
     started = h.started("j1")
-    assert len(session_members(started["session"])) >= 5
+    wait_until("all of its group", lambda: len(session_members(started["session"])) >= 5)
     os.kill(int(started["shim"]), signal.SIGKILL)
     shown = h.wait_final("j1")
     assert (shown["state"], shown["reason"]) == ("failed", "shim_killed")
@@ -272,7 +272,7 @@ command: [ "sleep", "300" ]
 def test_timeout_asks_then_kills_the_whole_group(host, tmp_path):
     h = host("""
 commands: [ "sh -c 'trap \\"\\" TERM; echo $$ > deaf; while :; do sleep 1; done' & trap 'echo asked; exit 0' TERM; echo $$ > pid; while :; do sleep 0.1; done" ]
-timeout: 1s
+timeout: 6s
 """)
     h.send({"id": "j1"})
     started = h.started("j1")
@@ -423,7 +423,7 @@ parallel: 1
                lambda: "no slot of 1 is free" in h.daemon.ctl("--json", "show", "j2", check=False).stdout)
     h.daemon.ctl("cancel", "j2")
     assert h.wait_final("j2")["state"] == "cancelled"
-    assert h.show("j1")["state"] == "running"
+    h.wait("j1", "running")
     session = h.started("j1")["session"]
     h.daemon.ctl("cancel", "j1")
     shown = h.wait_final("j1")

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A list behind Redis Sentinel: when the master is lost, the server that takes its place is used."""
+"""A list and a store behind Redis Sentinel: when the master is lost, the server that takes its place is used."""
 
+import json
 import signal
+
+import pytest
 
 from conftest import free_port
 from harness import Program, RedisServer, wait_until
@@ -58,3 +61,61 @@ def test_another_master_is_found_and_used(tmp_path, gantry, started):
     site.wait_ran(2)
     assert site.ran() == ["before", "after"]
     site.wait_empty()
+
+
+STORE = """
+supervisor: {{ workers: 1, pid_file: {dir}/pid, control_socket: {dir}/control.sock, state_dir: {dir}/state }}
+store: {store}
+api: {{ listen: [ "unix:{dir}/api.sock" ] }}
+queues: {{ local: {{ type: store, default_deployer: shell }} }}
+deployers:
+  shell:
+    type: process
+    command: [ /bin/sh, -c, "echo $$GANTRY_JOB >> {dir}/ran; until [ -e {dir}/go-$$GANTRY_JOB ]; do sleep 0.05; done" ]
+    parallel: 4
+"""
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "replaced while it lives"])
+def test_store_goes_on_with_another_master(tmp_path, gantry, started, killed):
+    def begin(program):
+        started.append(program)
+        return program
+
+    first = begin(Server(tmp_path, free_port()))
+    second = begin(Server(tmp_path, free_port(), "--replicaof", f"127.0.0.1 {first.port}"))
+    wait_until("the replica follows", lambda: "master_link_status:up" in second.cli("INFO", "replication"), 60)
+    sentinel = begin(Sentinel(tmp_path, free_port(), first.port))
+    wait_until("the replica is known", lambda: str(second.port) in sentinel.cli("SENTINEL", "REPLICAS", "one"), 60)
+    daemon = gantry(STORE.format(dir=tmp_path, store=f"redis+sentinel://127.0.0.1:{free_port()},127.0.0.1:{sentinel.port}/one"))
+    daemon.wait_ready()
+    daemon.wait_for("replicas hear of a write after it was answered.*min-replicas-to-write is 0")
+
+    def submit(name, *words):
+        return daemon.ctl("submit", *words, "--project", name, "--id", name, timeout=180)
+
+    def state(name):
+        return json.loads(daemon.ctl("--json", "show", name, check=False).stdout or "{}").get("state")
+
+    (tmp_path / "go-before").touch()
+    submit("before", "--wait")
+    submit("over")
+    wait_until("it runs", lambda: state("over") == "running", 60, pause=0.1)
+    first.cli("SET", "mark", "here")
+    wait_until("the replica has all", lambda: second.cli("GET", "mark").strip() == "here", 60)
+    if killed:
+        first.signal(signal.SIGKILL)
+        first.wait()
+    else:
+        wait_until("it is to be replaced", lambda: sentinel.cli("SENTINEL", "FAILOVER", "one").strip() == "OK", 60, pause=0.5)
+    wait_until("another master", lambda: sentinel.master() == second.port, 120, pause=0.2)
+    # The old one learns of it last, and what it took meanwhile would be lost.
+    if not killed:
+        daemon.wait_for("worker .*: store: redis.*the sentinels name another master", count=2)
+    (tmp_path / "go-over").touch()
+    wait_until("its result is stored", lambda: state("over") == "succeeded", 120, pause=0.2)
+    (tmp_path / "go-after").touch()
+    submit("after", "--wait")
+    assert [state(name) for name in ("before", "over", "after")] == ["succeeded"] * 3
+    assert second.cli("EXISTS", "{gantry}:schema").strip() == "1"
+    assert (tmp_path / "ran").read_text().split() == ["before", "over", "after"]

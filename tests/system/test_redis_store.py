@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -13,18 +14,9 @@ import pytest
 import harness
 from conftest import free_port
 from harness import main_job, send_jobs, wait_until
+from stores import DurableRedis
 
 ENDED = ("succeeded", "failed", "cancelled", "superseded")
-
-
-class DurableRedis(harness.Program):
-    """redis-server that has lost nothing when it is killed; a second one takes up where the first has ended."""
-
-    def __init__(self, directory, port):
-        super().__init__(["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
-                          "--appendfsync", "always", "--dir", directory], directory, "redis")
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self.wait_for("Ready to accept connections", 60)
 
 
 class Pair:
@@ -142,6 +134,31 @@ def test_server_is_looked_at_before_it_is_trusted(tmp_path, redis_server, starte
     redis_server.cli("config", "set", "maxmemory-policy", "noeviction")
     taken = start().wait_ready(60)
     assert re.search("level=warn .*keeps no append-only file", taken.text())
+
+
+def test_store_that_is_full_is_seen_in_status_and_in_readiness(tmp_path, redis_server, started):
+    text = CONFIGURATION.format(directory=tmp_path, store=redis_server.url).replace("workers: 1,", "workers: 1, lease: 6s,")
+    daemon = harness.Gantry(tmp_path, text + f"api: {{ listen: [ \"unix:{tmp_path}/api.sock\" ] }}\n")
+    started.append(daemon)
+    daemon.wait_ready(60)
+
+    def readyz():
+        done = subprocess.run(["curl", "-sS", "--unix-socket", tmp_path / "api.sock", "-w", "\n%{http_code}", "http://x/readyz"],
+                              capture_output=True, text=True, timeout=60)
+        body, _, status = done.stdout.rpartition("\n")
+        return status, body
+
+    def status():
+        return [w.get("trouble", "") for w in json.loads(daemon.ctl("--json", "status").stdout)["workers"] if w["role"] == "worker"]
+
+    wait_until("ready", lambda: readyz()[0] == "200", 60)
+    assert status() == [""] and "degraded" not in daemon.ctl("status").stdout
+    redis_server.cli("config", "set", "maxmemory", "1")
+    wait_until("the worker tells of it", lambda: any("renewal" in t for t in status()), 60, pause=0.3)
+    wait_until("it is not ready", lambda: readyz()[0] == "503" and "cannot write to the store" in readyz()[1], 60, pause=0.3)
+    assert re.search("^worker [0-9]+ is degraded: .*renewal", daemon.ctl("status").stdout, re.MULTILINE)
+    redis_server.cli("config", "set", "maxmemory", "0")
+    wait_until("all is well again", lambda: readyz()[0] == "200" and not any(status()), 60, pause=0.3)
 
 
 CONFIGURATION = """

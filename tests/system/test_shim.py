@@ -214,16 +214,33 @@ KEPT = ["--reuid", "1234", "--regid", "1234", "--clear-groups", "--inh-caps=+set
 NOBODY = 65534
 
 
+def session_members(session):
+    """The living processes of a session, and who they run as."""
+    found = []
+    for place in Path("/proc").iterdir():
+        try:
+            if place.name.isdigit() and alive(place.name) and (place / "stat").read_text().rsplit(")", 1)[1].split()[3] == session:
+                found.append((int(place.name), int(re.search(r"^Uid:\t(\d+)", (place / "status").read_text(), re.M)[1])))
+        except OSError:
+            pass    # it has ended meanwhile
+    return found
+
+
 def as_kept(directory, number):
     """Run as an ordinary user with two capabilities: a command as nobody, ended by a signal to its shim."""
     shim = Shim(Path(directory) / f"t{number}", *lines("id -u; sed -n /^Cap[IPEA]/p /proc/self/status; echo answer > /dev/fd/3; "
                 "(trap '' TERM; sleep 300) & echo ready; sleep 300"), identity=f"{NOBODY}:{NOBODY}:{NOBODY}")
     assert shim.word == "started", shim.word
     wait_until("ready", lambda: "\nready\n" in shim.log())
-    group = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and alive(p.name) and
-             Path(f"/proc/{p.name}/stat").read_text().rsplit(")", 1)[1].split()[3] == shim.started()["session"]]
-    users = [int(re.search(r"^Uid:\t(\d+)", Path(f"/proc/{p}/status").read_text(), re.M)[1]) for p in group]
-    assert (users.count(1234), users.count(NOBODY) >= 3) == (2, True), users
+    group = []
+
+    def is_whole():
+        group[:] = session_members(shim.started()["session"])
+        users = [user for _, user in group]
+        return (users.count(1234), users.count(NOBODY) >= 3) == (2, True)
+
+    wait_until("two of ours and all of his", is_whole)
+    group = [pid for pid, _ in group]
     os.kill(int(shim.started()["shim"]), number)
     if number == signal.SIGTERM:
         assert shim.wait_exit()["stopped"] == "1"

@@ -23,8 +23,21 @@ def test_nothing_is_lost_doubled_or_interleaved_whatever_happens(tmp_path, figur
     assert set(run["exit codes"]) >= {"0", "3"}
 
 
-def test_seed_decides_what_is_sent_and_what_happens():
-    one, same, other = soak.Plan(300, 30, 7, 20), soak.Plan(300, 30, 7, 20), soak.Plan(300, 30, 8, 20)
+@pytest.mark.parametrize("store", ["redis", "postgresql"])
+def test_two_gantryds_on_one_store_lose_double_and_interleave_nothing(tmp_path, figures, store):
+    jobs = int(os.environ.get("GANTRY_SHARED_SOAK_JOBS", "120"))
+    audit, run, trouble = soak.soak(
+        tmp_path, jobs, max(1, jobs // 10), int(os.environ.get("GANTRY_SOAK_SEED", "1")), workers=1,
+        events=max(len(soak.MUST_SHARED), jobs // 30), say=print, store=store, daemons=2)
+    figures(f"{audit.told()}; {run}")
+    assert audit.clean, audit.report()
+    assert not trouble
+    assert set(run["events"]) >= {"crash_store", "lose_store", "freeze_daemon", "kill_all"}
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_seed_decides_what_is_sent_and_what_happens(shared):
+    one, same, other = (soak.Plan(300, 30, seed, 20, shared) for seed in (7, 7, 8))
     assert (one.messages, one.events) == (same.messages, same.events)
     assert one.messages != other.messages and one.events != other.events
 
@@ -55,7 +68,10 @@ def sound_books():
                task("b", "p", 310, 400, 2, 2), task("c", "p", 400, 500, 3)],
         messages=[message(1, 210), message(2, 410), message(3, 510), message(4, 230)],
         jobs={"a": record(1, "a", "p"), "b": record(2, "b", "p"), "c": record(3, "c", "p"), "d": record(4, "d", "q")},
-        queues={"deploys": {"ready": 0, "in_flight": 0, "delayed": 0}})
+        queues={"deploys": {"ready": 0, "in_flight": 0, "delayed": 0}},
+        told=[("a", "succeeded", "1"), ("b", "succeeded", "2"), ("b", "succeeded", "2"), ("c", "succeeded", "3"),
+              ("d", "succeeded", "4")],
+        errors=[])
 
 
 def lose_the_record(books):
@@ -119,6 +135,28 @@ def acknowledge_early(books):
     books.messages[2]["deletes"] = [450]
 
 
+def tell_nobody(books):
+    books.told = books.told[1:]
+
+
+def tell_another_end(books):
+    books.told[0] = ("a", "failed", "1")
+
+
+def tell_two_ends(books):
+    books.told.append(("a", "failed", "5"))
+
+
+def tell_an_end_anew(books):
+    books.told.append(("a", "succeeded", "5"))
+
+
+def hush_a_failure_up(books):
+    books.jobs["d"].update(state="failed", exit_code=3)
+    books.tasks[1]["exit_code"] = 3
+    books.told[4] = ("d", "failed", "4")
+
+
 def keep_a_lock(books):
     books.locks.append(("p", "c"))
 
@@ -158,9 +196,14 @@ def invent_a_job(books):
     (swap_in_the_group, {"disorder"}),
     (accept_in_another_order, {"disorder"}),
     (repeat_a_fence, {"fences"}),
-    (tell_a_wrong_end, {"results"}),
+    (tell_a_wrong_end, {"results", "untold"}),
     (tell_a_wrong_exit_code, {"results"}),
     (acknowledge_early, {"early"}),
+    (tell_nobody, {"untold"}),
+    (tell_another_end, {"untold"}),
+    (tell_two_ends, {"untold"}),
+    (tell_an_end_anew, {"untold"}),
+    (hush_a_failure_up, {"untold"}),
     (keep_a_lock, {"locks_left"}),
     (leave_an_orphan, {"orphans_left"}),
     (leave_a_message, {"messages_left"}),
