@@ -13,7 +13,7 @@ from lib.cost import cpu_s, pss_kib
 from lib.daemon import start_daemon
 from lib.rows import Row, at_most
 
-LEVELS, LEVELS_QUICK = (10, 100, 1000, 10000), (10, 1000, 10000)
+LEVELS, LEVELS_QUICK = (10, 100, 1000, 10000), (1000, 10000)
 DAY_MS = 86_400_000
 
 

@@ -8,7 +8,7 @@ from lib.backlog import VISIBILITY_S, Backlog
 from lib.rows import Row
 from peers.pm2 import INSTANCES, Pm2
 
-JOBS, JOBS_QUICK = 8000, 4000
+JOBS, JOBS_QUICK = 8000, 2500
 RUN_TASK_MS = 100
 UNDER_WAY = 300         # jobs that are over when the reload begins
 

@@ -19,7 +19,7 @@ from lib.rows import Row, at_least, at_most
 from peers.celery_worker import CeleryWorker, RedisBacklog, SqsBacklog
 from peers.pm2 import INSTANCES, Pm2
 
-JOBS, JOBS_QUICK = 20000, 2000
+JOBS, JOBS_QUICK = 20000, 1600
 WARM_UP, WARM_UP_QUICK = 3000, 1500
 SETTLE_S = 3            # after its start, before its idle memory is looked at
 KIB_PER_MB = 1e6 / 1024
@@ -109,7 +109,7 @@ PEERS = {
     "Celery on SQS, pool of 4": (SqsBacklog, CeleryWorker, 1 / 4),
 }
 NOTES = {"Celery on Redis, pool of 4": "a message is taken off Redis before the task runs; redis-server isn't counted"}
-DAEMONS = (1, 2, 4)
+DAEMONS, DAEMONS_QUICK = (1, 2, 4), (1, 4)
 
 
 def ratios(bench, daemons, peers):
@@ -139,7 +139,7 @@ def ratios(bench, daemons, peers):
 
 def measure(bench):
     daemons, peers = {}, {}
-    for workers in DAEMONS:
+    for workers in DAEMONS_QUICK if bench.quick else DAEMONS:
         name = f"gantryd with {workers}"
         daemons[workers] = drain(bench, name, Backlog, lambda *given, n=workers: start_gantryd(*given, n))
         found = daemons[workers]
