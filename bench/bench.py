@@ -40,7 +40,7 @@ class Bench:
     def __init__(self, build, work, quick):
         self.build = build          # a build with -O2 and without sanitizers
         self.work = work            # a directory that is gone afterwards
-        self.quick = quick          # small sizes: the whole under five minutes
+        self.quick = quick          # small sizes: the whole in about five minutes
         self.results = {}           # (measure, name): Row, of what ran before
         self.kept = []
         self.directories = 0
@@ -164,7 +164,7 @@ def write(out, facts, rows, failures):
 def arguments():
     parser = argparse.ArgumentParser(description="Measures gantry beside what people use today.")
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of: {' '.join(MEASURES)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="small sizes, under five minutes")
+    parser.add_argument("--quick", action="store_true", help="small sizes, about five minutes")
     parser.add_argument("--build", type=Path, default=TOP / "build-bench", help="the build to measure")
     parser.add_argument("--out", type=Path, help="where performance.md and .json go; default: the build")
     parser.add_argument("--into", type=Path, help="a document that has the table between two marks")
