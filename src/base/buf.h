@@ -17,6 +17,7 @@ struct buf {
 	size_t room;            /* bytes allocated */
 	size_t limit;           /* size never passes it */
 	bool overflowed;        /* an addition was refused */
+	bool secret;            /* set after buf_init(): what is outgrown or finished is wiped before it is freed */
 };
 
 /* A zeroed struct buf has limit 0 and refuses everything. */

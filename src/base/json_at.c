@@ -9,14 +9,12 @@
 #include "base/buf.h"
 #include "base/json_read.h"
 #include "base/json_write.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
-enum { LIMIT_JSON_KEY_BYTES = 128 };
-
-static json_t *parse(const char *text, size_t size, size_t flags, struct error *err)
+static json_t *parse(const char *text, size_t size, const char *const *wanted, size_t flags, struct error *err)
 {
-	json_t *root = json_read(text, size);
+	json_t *root = json_read(text, size, wanted);
 	json_error_t why;
 
 	if (root == NULL)
@@ -28,18 +26,22 @@ static json_t *parse(const char *text, size_t size, size_t flags, struct error *
 
 json_t *json_at_parse(const char *text, size_t size, struct error *err)
 {
-	return parse(text, size, 0, err);
+	return parse(text, size, NULL, 0, err);
+}
+
+json_t *json_at_parse_wanted(const char *text, size_t size, const char *const *wanted, struct error *err)
+{
+	return parse(text, size, wanted, 0, err);
 }
 
 json_t *json_at_parse_binary(const char *text, size_t size, struct error *err)
 {
-	return parse(text, size, JSON_ALLOW_NUL, err);
+	return parse(text, size, NULL, JSON_ALLOW_NUL, err);
 }
 
 /* Takes one step along the path: "name" or "[3]". */
 static const char *step(const json_t **at, const char *path)
 {
-	char key[LIMIT_JSON_KEY_BYTES];
 	size_t len;
 
 	if (*path == '[') {
@@ -50,11 +52,7 @@ static const char *step(const json_t **at, const char *path)
 		path = *end == ']' ? end + 1 : end;
 	} else {
 		len = strcspn(path, ".[");
-		if (len >= sizeof(key))
-			panic("json_at: path with a name of %zu bytes", len);
-		memcpy(key, path, len);
-		key[len] = '\0';
-		*at = json_object_get(*at, key);
+		*at = json_object_getn(*at, path, len);
 		path += len;
 	}
 	return *path == '.' ? path + 1 : path;
@@ -114,31 +112,6 @@ json_t *json_at_object(const json_t *root, const char *path)
 	return json_is_object(at) ? at : NULL;
 }
 
-/* Bytes of the character that begins here; 0: none does. */
-static size_t utf8_size(const unsigned char *at, size_t left)
-{
-	static const struct { unsigned char first, last; size_t size; unsigned char low, high; } forms[] = {
-		{ 0x01, 0x7f, 1, 0, 0 },       { 0xc2, 0xdf, 2, 0x80, 0xbf }, { 0xe0, 0xe0, 3, 0xa0, 0xbf },
-		{ 0xe1, 0xec, 3, 0x80, 0xbf }, { 0xed, 0xed, 3, 0x80, 0x9f }, { 0xee, 0xef, 3, 0x80, 0xbf },
-		{ 0xf0, 0xf0, 4, 0x90, 0xbf }, { 0xf1, 0xf3, 4, 0x80, 0xbf }, { 0xf4, 0xf4, 4, 0x80, 0x8f },
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
-		size_t size = forms[i].size;
-
-		if (*at < forms[i].first || *at > forms[i].last)
-			continue;
-		if (size > left || (size > 1 && (at[1] < forms[i].low || at[1] > forms[i].high)))
-			return 0;
-		for (size_t n = 2; n < size; n++) {
-			if ((at[n] & 0xc0) != 0x80)
-				return 0;
-		}
-		return size;
-	}
-	return 0;
-}
-
 char *json_at_clean(const char *bytes, size_t size)
 {
 	static const char replacement[] = "\xef\xbf\xbd";
@@ -146,7 +119,7 @@ char *json_at_clean(const char *bytes, size_t size)
 	char *to = text;
 
 	while (size > 0) {
-		size_t good = utf8_size((const unsigned char *)bytes, size);
+		size_t good = *bytes != '\0' ? utf8_length(bytes, size) : 0;
 		size_t used = good > 0 ? good : 1;
 		size_t made = good > 0 ? good : sizeof(replacement) - 1;
 

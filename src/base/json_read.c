@@ -1,22 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* json_read.c - see json_read.h.  The grammar is RFC 8259's; functions return NULL or false where
- * jansson is to be asked. */
+/* json_read.c - see json_read.h.  The grammar is RFC 8259's; functions return false where jansson is
+ * to be asked.  What is kept and what is not pass through the same functions, so that both are checked alike. */
 #include "base/json_read.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_plain.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum {
 	LIMIT_JSON_READ_DEPTH = 64,
 	LIMIT_JSON_READ_DIGITS = 18,            /* every integer of so many digits fits json_int_t */
 	LIMIT_JSON_READ_NUMBER_BYTES = 64,
+	UTF8_BYTES = 4,                         /* of one character, at most */
 };
 
 struct reader {
 	const char *at, *end;
+	const char *const *wanted;      /* names, NULL behind the last; NULL: all */
 	unsigned depth;
 	char *spare;                    /* for the text of a string with escapes; NULL: none so far */
 	size_t spare_bytes;
@@ -26,9 +31,11 @@ struct reader_text {
 	const char *bytes;              /* within the text, or reader::spare */
 	size_t size;
 	bool ascii;
+	bool escapes;                   /* they are in it still */
 };
 
-static json_t *read_value(struct reader *reader);
+/* All that follows reads a value behind reader::at.  value NULL: it is checked all the same, and not made. */
+static bool read_value(struct reader *reader, json_t **value);
 
 static void skip_space(struct reader *reader)
 {
@@ -104,16 +111,16 @@ static char *put_escape(char *to, const char **from, const char *end)
 	return to;
 }
 
-/* size bytes from between quotes; what an escape stands for is never longer than the escape. */
-static bool unescape(struct reader *reader, const char *from, size_t size, struct reader_text *text)
+/* What an escape stands for is never longer than the escape. */
+static bool unescape(struct reader *reader, struct reader_text *text)
 {
-	const char *end = from + size;
+	const char *from = text->bytes, *end = from + text->size;
 	char *to;
 
-	if (reader->spare_bytes < size) {
+	if (reader->spare_bytes < text->size) {
 		free(reader->spare);
-		reader->spare = xcalloc(1, size);
-		reader->spare_bytes = size;
+		reader->spare = xcalloc(1, text->size);
+		reader->spare_bytes = text->size;
 	}
 	to = reader->spare;
 	while (to != NULL && from < end) {
@@ -126,48 +133,76 @@ static bool unescape(struct reader *reader, const char *from, size_t size, struc
 	}
 	if (to == NULL)
 		return false;
-	text->bytes = reader->spare;
-	text->size = (size_t)(to - reader->spare);
-	text->ascii = false;
+	*text = (struct reader_text){ .bytes = reader->spare, .size = (size_t)(to - reader->spare) };
+	return true;
+}
+
+/* The same bytes are refused as above. */
+static bool escapes_are_sound(const struct reader_text *text)
+{
+	const char *at = text->bytes, *end = at + text->size;
+	char unused[UTF8_BYTES];
+
+	while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
+		at++;
+		if (put_escape(unused, &at, end) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* -- strings ---------------------------------------------------------------------------------------- */
+
+/* What is between quotes, as it stands there. */
+static bool find_text(struct reader *reader, struct reader_text *text)
+{
+	const char *from = reader->at + 1, *at, *end = reader->end;
+	bool escapes = false, ascii = true;
+
+	if (!take(reader, '"'))
+		return false;
+	for (at = json_plain_end(from, end, &ascii); at < end && *at == '\\'; at = json_plain_end(at, end, &ascii)) {
+		escapes = true;
+		if (end - at < 2)
+			return false;
+		at += 2;
+	}
+	if (at == end || *at != '"')
+		return false;
+	reader->at = at + 1;
+	*text = (struct reader_text){
+		.bytes = from, .size = (size_t)(at - from), .ascii = ascii, .escapes = escapes,
+	};
 	return true;
 }
 
 static bool read_text(struct reader *reader, struct reader_text *text)
 {
-	const char *from = reader->at + 1, *at = from, *end = reader->end;
-	bool escapes = false;
-	unsigned char all = 0;
-
-	if (!take(reader, '"'))
-		return false;
-	for (; at < end && *at != '"'; at++) {
-		all |= (unsigned char)*at;
-		if ((unsigned char)*at < ' ')
-			return false;
-		if (*at == '\\') {
-			escapes = true;
-			if (++at == end)
-				return false;
-		}
-	}
-	if (at == end)
-		return false;
-	reader->at = at + 1;
-	if (escapes)
-		return unescape(reader, from, (size_t)(at - from), text);
-	*text = (struct reader_text){ .bytes = from, .size = (size_t)(at - from), .ascii = all < 0x80 };
-	return true;
+	return find_text(reader, text) && (!text->escapes || unescape(reader, text));
 }
 
-/* jansson checks what is not ASCII. */
-static json_t *read_string(struct reader *reader)
+static bool skip_text(struct reader *reader)
 {
 	struct reader_text text;
 
-	if (!read_text(reader, &text))
-		return NULL;
-	return text.ascii ? json_stringn_nocheck(text.bytes, text.size) : json_stringn(text.bytes, text.size);
+	return find_text(reader, &text) && (!text.escapes || escapes_are_sound(&text)) &&
+	       (text.ascii || utf8_is_valid(text.bytes, text.size));
 }
+
+/* jansson checks what is not ASCII. */
+static bool read_string(struct reader *reader, json_t **value)
+{
+	struct reader_text text;
+
+	if (value == NULL)
+		return skip_text(reader);
+	if (!read_text(reader, &text))
+		return false;
+	*value = text.ascii ? json_stringn_nocheck(text.bytes, text.size) : json_stringn(text.bytes, text.size);
+	return *value != NULL;
+}
+
+/* -- numbers and words ------------------------------------------------------------------------------ */
 
 static const char *skip_digits(const struct reader *reader, const char *at)
 {
@@ -198,138 +233,185 @@ static const char *skip_rest_of_real(const struct reader *reader, const char *at
 	return at;
 }
 
-static json_t *read_number(struct reader *reader)
+static bool read_number(struct reader *reader, json_t **value)
 {
 	char text[LIMIT_JSON_READ_NUMBER_BYTES];
 	const char *from = reader->at, *digits = *from == '-' ? from + 1 : from;
 	const char *whole = skip_digits(reader, digits), *end = skip_rest_of_real(reader, whole);
+	double real;
 
 	if (whole == digits || whole - digits > LIMIT_JSON_READ_DIGITS || (*digits == '0' && whole - digits > 1)
 		|| end == NULL || (size_t)(end - from) >= sizeof(text))
-		return NULL;
+		return false;
 	memcpy(text, from, (size_t)(end - from));
 	text[end - from] = '\0';
 	reader->at = end;
-	if (end == whole)
-		return json_integer(strtoll(text, NULL, 10));
-	return json_real(strtod(text, NULL));
+	if (end == whole) {
+		if (value != NULL)
+			*value = json_integer(strtoll(text, NULL, 10));
+		return true;
+	}
+	/* Only an exponent can make it too large. */
+	if (value == NULL && strpbrk(text, "eE") == NULL)
+		return true;
+	real = strtod(text, NULL);
+	if (isfinite(real) && value != NULL)
+		*value = json_real(real);
+	return isfinite(real);
 }
 
-static json_t *read_word(struct reader *reader, const char *word, json_t *value)
+static bool read_word(struct reader *reader, const char *word, json_t *meant, json_t **value)
 {
 	size_t len = strlen(word);
 
 	if ((size_t)(reader->end - reader->at) < len || memcmp(reader->at, word, len) != 0)
-		return NULL;
+		return false;
 	reader->at += len;
-	return value;
+	if (value != NULL)
+		*value = meant;
+	return true;
+}
+
+/* -- objects and arrays ----------------------------------------------------------------------------- */
+
+/* Nearly all differ in the first byte. */
+static bool is_named(const struct reader_text *name, const char *other)
+{
+	for (size_t i = 0; i < name->size; i++) {
+		if (name->bytes[i] != other[i])
+			return false;
+	}
+	return other[name->size] == '\0';
+}
+
+static bool is_wanted(const struct reader *reader, const struct reader_text *name)
+{
+	const char *const *wanted = reader->wanted;
+
+	if (wanted == NULL)
+		return true;
+	while (*wanted != NULL && !is_named(name, *wanted))
+		wanted++;
+	return *wanted != NULL;
+}
+
+static bool read_rest_of_member(struct reader *reader, json_t **value)
+{
+	skip_space(reader);
+	return take(reader, ':') && read_value(reader, value);
 }
 
 /* A member that was there already is replaced, so that the object does not grow. */
-static bool read_member(struct reader *reader, json_t *object)
+static bool keep_member(struct reader *reader, json_t *object, const struct reader_text *name)
 {
 	size_t before = json_object_size(object);
-	struct reader_text name;
 	char *copy = NULL;              /* the values within must not use the name's memory */
 	json_t *value;
-	bool added;
+	bool kept;
 
-	skip_space(reader);
-	if (!read_text(reader, &name))
-		return false;
-	if (name.bytes == reader->spare) {
+	if (name->bytes == reader->spare) {
 		copy = reader->spare;
 		reader->spare = NULL;
 		reader->spare_bytes = 0;
 	}
-	skip_space(reader);
-	value = take(reader, ':') ? read_value(reader) : NULL;
-	added = value != NULL && (name.ascii ? json_object_setn_new_nocheck(object, name.bytes, name.size, value)
-		: json_object_setn_new(object, name.bytes, name.size, value)) == 0;
+	kept = read_rest_of_member(reader, &value) &&
+		(name->ascii ? json_object_setn_new_nocheck(object, name->bytes, name->size, value)
+			     : json_object_setn_new(object, name->bytes, name->size, value)) == 0;
 	free(copy);
-	return added && json_object_size(object) == before + 1;
+	return kept && json_object_size(object) == before + 1;
 }
 
-static json_t *read_object(struct reader *reader)
+/* object NULL: nothing in it is kept. */
+static bool read_member(struct reader *reader, json_t *object)
 {
-	json_t *object = json_object();
+	struct reader_text name;
 
-	reader->at++;
 	skip_space(reader);
-	if (take(reader, '}'))
-		return object;
-	while (read_member(reader, object)) {
-		skip_space(reader);
-		if (take(reader, '}'))
-			return object;
-		if (!take(reader, ','))
-			break;
-	}
-	json_decref(object);
-	return NULL;
+	if (object == NULL)
+		return skip_text(reader) && read_rest_of_member(reader, NULL);
+	if (!read_text(reader, &name))
+		return false;
+	if (is_wanted(reader, &name))
+		return keep_member(reader, object, &name);
+	return (name.ascii || utf8_is_valid(name.bytes, name.size)) && read_rest_of_member(reader, NULL);
 }
 
-static json_t *read_array(struct reader *reader)
-{
-	json_t *array = json_array();
-
-	reader->at++;
-	skip_space(reader);
-	if (take(reader, ']'))
-		return array;
-	while (json_array_append_new(array, read_value(reader)) == 0) {
-		skip_space(reader);
-		if (take(reader, ']'))
-			return array;
-		if (!take(reader, ','))
-			break;
-	}
-	json_decref(array);
-	return NULL;
-}
-
-static json_t *read_nested(struct reader *reader)
+static bool read_element(struct reader *reader, json_t *array)
 {
 	json_t *value;
 
-	if (reader->depth == LIMIT_JSON_READ_DEPTH)
-		return NULL;
-	reader->depth++;
-	value = *reader->at == '{' ? read_object(reader) : read_array(reader);
-	reader->depth--;
-	return value;
+	if (array == NULL)
+		return read_value(reader, NULL);
+	return read_value(reader, &value) && json_array_append_new(array, value) == 0;
 }
 
-static json_t *read_value(struct reader *reader)
+/* The members of an object, or the elements of an array, up to close. */
+static bool read_all(struct reader *reader, json_t *nested, char close,
+	bool (*read_one)(struct reader *reader, json_t *nested))
+{
+	reader->at++;
+	skip_space(reader);
+	if (take(reader, close))
+		return true;
+	while (read_one(reader, nested)) {
+		skip_space(reader);
+		if (take(reader, close))
+			return true;
+		if (!take(reader, ','))
+			break;
+	}
+	return false;
+}
+
+static bool read_nested(struct reader *reader, json_t **value)
+{
+	bool object = *reader->at == '{', ok;
+	json_t *nested = value == NULL ? NULL : object ? json_object() : json_array();
+
+	if (reader->depth == LIMIT_JSON_READ_DEPTH) {
+		json_decref(nested);
+		return false;
+	}
+	reader->depth++;
+	ok = read_all(reader, nested, object ? '}' : ']', object ? read_member : read_element);
+	reader->depth--;
+	if (ok && value != NULL)
+		*value = nested;
+	else
+		json_decref(nested);
+	return ok;
+}
+
+static bool read_value(struct reader *reader, json_t **value)
 {
 	skip_space(reader);
 	if (reader->at == reader->end)
-		return NULL;
+		return false;
 	switch (*reader->at) {
 	case '{':
 	case '[':
-		return read_nested(reader);
+		return read_nested(reader, value);
 	case '"':
-		return read_string(reader);
+		return read_string(reader, value);
 	case 't':
-		return read_word(reader, "true", json_true());
+		return read_word(reader, "true", json_true(), value);
 	case 'f':
-		return read_word(reader, "false", json_false());
+		return read_word(reader, "false", json_false(), value);
 	case 'n':
-		return read_word(reader, "null", json_null());
+		return read_word(reader, "null", json_null(), value);
 	default:
-		return read_number(reader);
+		return read_number(reader, value);
 	}
 }
 
-json_t *json_read(const char *text, size_t size)
+json_t *json_read(const char *text, size_t size, const char *const *wanted)
 {
-	struct reader reader = { .at = text, .end = text + size };
+	struct reader reader = { .at = text, .end = text + size, .wanted = wanted };
 	json_t *value = NULL;
 
 	skip_space(&reader);
-	if (reader.at < reader.end && (*reader.at == '{' || *reader.at == '['))
-		value = read_value(&reader);
+	if (reader.at < reader.end && (*reader.at == '{' || *reader.at == '[') && !read_value(&reader, &value))
+		value = NULL;
 	skip_space(&reader);
 	if (value != NULL && reader.at < reader.end) {
 		json_decref(value);

@@ -4,7 +4,10 @@
  * jansson's own reader looks at each byte through several calls; with it a third of a worker's work
  * was the reading of answers.  This one knows only what is common.  It never takes what jansson
  * refuses, and whatever it does not know (an error, a surrogate, a number of 19 digits, objects
- * nested deeply) it leaves to jansson, whose verdict and words count. */
+ * nested deeply) it leaves to jansson, whose verdict and words count.
+ *
+ * A task in ECS's answer has a hundred values, of which a launch reads one.  Whoever says what it reads is
+ * spared the making, and the freeing, of all others. */
 #ifndef BASE_JSON_READ_H
 #define BASE_JSON_READ_H
 
@@ -12,7 +15,11 @@
 #include <stddef.h>
 
 /* An object or array of size bytes, read as json_loadb() with JSON_REJECT_DUPLICATES reads it; the
- * caller owns the reference.  NULL: ask json_loadb(). */
-json_t *json_read(const char *text, size_t size);
+ * caller owns the reference.  NULL: ask json_loadb().
+ *
+ * wanted: names of members, NULL behind the last; NULL itself: all.  Members of other names, at any depth, are
+ * left out with all that is in them.  They are read through, not over: grammar, numbers, escapes and UTF-8 are
+ * checked as in the others.  Only that a name comes twice is not seen among them. */
+json_t *json_read(const char *text, size_t size, const char *const *wanted);
 
 #endif

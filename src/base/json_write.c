@@ -2,7 +2,12 @@
 /* json_write.c - see json_write.h. */
 #include "base/json_write.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/json_plain.h"
+#include "base/utf8.h"
 
 static bool write_value(struct buf *out, const json_t *value);
 
@@ -29,22 +34,19 @@ static bool write_escape(struct buf *out, unsigned char c)
 	}
 }
 
-static bool write_string(struct buf *out, const char *text, size_t size)
+/* *ascii as in json_plain.h. */
+static bool write_string(struct buf *out, const char *text, size_t size, bool *ascii)
 {
-	size_t from = 0;
+	const char *from = text, *end = text + size, *at;
 
 	if (!buf_add_char(out, '"'))
 		return false;
-	for (size_t at = 0; at < size; at++) {
-		unsigned char c = (unsigned char)text[at];
-
-		if (c >= ' ' && c != '"' && c != '\\')
-			continue;
-		if (!buf_add(out, text + from, at - from) || !write_escape(out, c))
+	while ((at = json_plain_end(from, end, ascii)) < end) {
+		if (!buf_add(out, from, (size_t)(at - from)) || !write_escape(out, (unsigned char)*at))
 			return false;
 		from = at + 1;
 	}
-	return buf_add(out, text + from, size - from) && buf_add_char(out, '"');
+	return buf_add(out, from, (size_t)(end - from)) && buf_add_char(out, '"');
 }
 
 static bool write_array(struct buf *out, const json_t *array)
@@ -66,12 +68,13 @@ static bool write_object(struct buf *out, const json_t *object)
 	const char *key, *comma = "";
 	json_t *value;
 	size_t size;
+	bool ascii = true;      /* nobody asks: jansson has looked */
 
 	if (!buf_add_char(out, '{'))
 		return false;
 	/* The iteration does not change the object, though its type says so. */
 	json_object_keylen_foreach((json_t *)object, key, size, value) {
-		if (!buf_add_text(out, comma) || !write_string(out, key, size) || !buf_add_char(out, ':')
+		if (!buf_add_text(out, comma) || !write_string(out, key, size, &ascii) || !buf_add_char(out, ':')
 			|| !write_value(out, value))
 			return false;
 		comma = ",";
@@ -91,13 +94,15 @@ static bool write_real(struct buf *out, const json_t *real)
 
 static bool write_value(struct buf *out, const json_t *value)
 {
+	bool ascii = true;      /* nobody asks: jansson has looked */
+
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
 		return write_object(out, value);
 	case JSON_ARRAY:
 		return write_array(out, value);
 	case JSON_STRING:
-		return write_string(out, json_string_value(value), json_string_length(value));
+		return write_string(out, json_string_value(value), json_string_length(value), &ascii);
 	case JSON_INTEGER:
 		return buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	case JSON_REAL:
@@ -114,4 +119,52 @@ static bool write_value(struct buf *out, const json_t *value)
 bool json_write(struct buf *out, const json_t *value)
 {
 	return write_value(out, value);
+}
+
+/* -- piece by piece --------------------------------------------------------------------------------- */
+
+/* A string ends with a quote, so the last byte says what is before. */
+static bool write_comma(struct buf *out)
+{
+	char last = out->size > 0 ? out->bytes[out->size - 1] : '{';
+
+	return last == '{' || last == '[' || last == ':' || buf_add_char(out, ',');
+}
+
+bool json_write_open(struct buf *out, char bracket)
+{
+	return write_comma(out) && buf_add_char(out, bracket);
+}
+
+bool json_write_close(struct buf *out, char bracket)
+{
+	return buf_add_char(out, bracket);
+}
+
+bool json_write_string(struct buf *out, const char *text)
+{
+	size_t size = strlen(text);
+	bool ascii = true;
+
+	return write_comma(out) && write_string(out, text, size, &ascii) && (ascii || utf8_is_valid(text, size));
+}
+
+bool json_write_name(struct buf *out, const char *name)
+{
+	return json_write_string(out, name) && buf_add_char(out, ':');
+}
+
+bool json_write_integer(struct buf *out, int64_t value)
+{
+	return write_comma(out) && buf_printf(out, "%" PRId64, value);
+}
+
+bool json_write_true(struct buf *out)
+{
+	return write_comma(out) && buf_add_text(out, "true");
+}
+
+bool json_write_member(struct buf *out, const char *name, const char *text)
+{
+	return json_write_name(out, name) && json_write_string(out, text);
 }

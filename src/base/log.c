@@ -5,6 +5,8 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +14,33 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Several processes write into one pipe: what is written at once must not be torn there. */
+_Static_assert(LIMIT_LOG_LINE_BYTES <= PIPE_BUF, "a line is one write");
+
+struct line {
+	char text[LIMIT_LOG_LINE_BYTES];
+	size_t used;
+	bool full;                      /* something was left out */
+};
+
 static struct {
 	int fd;
 	bool to_syslog;
 	enum log_format format;
 	enum log_level level;
 	uint64_t dropped, reported;
+	bool gathers;
+	size_t gathered;                /* bytes of room.held in use: whole lines */
+	time_t second;                  /* what stamp says */
+	char stamp[24];                 /* "" before the first line */
 } sink = { .fd = STDERR_FILENO, .level = LOG_LEVEL_INFO };
+
+/* What a line is made in, too: on the stack that would be zeroed for each. */
+static struct {
+	char text[LIMIT_LOG_LINE_BYTES];
+	struct line line;
+	char held[LIMIT_LOG_LINE_BYTES];
+} room;
 
 static const char *const level_names[LOG_LEVELS] = {
 	[LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_WARN] = "warn", [LOG_LEVEL_ERROR] = "error",
@@ -31,14 +53,78 @@ static const int priorities[LOG_LEVELS] = {
 	[LOG_LEVEL_WARN] = LOG_WARNING, [LOG_LEVEL_ERROR] = LOG_ERR,
 };
 
-struct line {
-	char text[LIMIT_LOG_LINE_BYTES];
-	size_t used;
-	bool full;                      /* something was left out */
-};
+/* A line is the one newline at its end. */
+static void write_lines(const char *lines, size_t size)
+{
+	ssize_t n = write(sink.fd, lines, size);
+	size_t first = (size_t)((const char *)memchr(lines, '\n', size) - lines) + 1;
+
+	/* A pipe without room for all of them may have some for one. */
+	if (n < 0 && first < size) {
+		write_lines(lines, first);
+		write_lines(lines + first, size - first);
+		return;
+	}
+	for (size_t i = n > 0 ? (size_t)n : 0; i < size; i++)
+		sink.dropped += lines[i] == '\n';
+}
+
+void log_flush(void)
+{
+	size_t size = sink.gathered;
+
+	sink.gathered = 0;
+	if (size > 0)
+		write_lines(room.held, size);
+}
+
+/* -- what is gathered when the process comes down ------------------------------------------------- */
+
+static const int deadly[] = { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV };
+enum { DEADLY_SIGNALS = sizeof(deadly) / sizeof(deadly[0]) };
+static struct sigaction deadly_before[DEADLY_SIGNALS];
+
+static void forget_deadly(void)
+{
+	for (int i = 0; i < DEADLY_SIGNALS; i++)
+		sigaction(deadly[i], &deadly_before[i], NULL);
+}
+
+/* The last lines say most about it.  Then all goes on as if we had not been here: what the kernel has found
+ * happens again by itself, what was sent is sent again. */
+static void on_deadly(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	log_flush();
+	forget_deadly();
+	if (info->si_code <= 0)
+		raise(number);
+}
+
+static void watch_deadly(void)
+{
+	struct sigaction action = { .sa_sigaction = on_deadly, .sa_flags = SA_SIGINFO };
+
+	sigemptyset(&action.sa_mask);
+	for (int i = 0; i < DEADLY_SIGNALS; i++)
+		sigaction(deadly[i], &action, &deadly_before[i]);
+}
+
+void log_gather(bool on)
+{
+	log_flush();
+	if (on == sink.gathers)
+		return;
+	sink.gathers = on;
+	if (on)
+		watch_deadly();
+	else
+		forget_deadly();
+}
 
 void log_open_fd(int fd, enum log_format format, enum log_level level)
 {
+	log_flush();
 	sink.fd = fd;
 	sink.to_syslog = false;
 	sink.format = format;
@@ -47,6 +133,7 @@ void log_open_fd(int fd, enum log_format format, enum log_level level)
 
 void log_open_syslog(const char *ident, enum log_format format, enum log_level level)
 {
+	log_flush();
 	openlog(ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 	sink.fd = -1;
 	sink.to_syslog = true;
@@ -133,25 +220,51 @@ static void put_raw(struct line *line, const char *text)
 	put_bytes(line, text, strlen(text));
 }
 
+/* As much of it as there is room for. */
+static void put_cut(struct line *line, const char *bytes, size_t size)
+{
+	size_t left = sizeof(line->text) - 4 - line->used;
+
+	if (size <= left) {
+		put_bytes(line, bytes, size);
+	} else {
+		put_bytes(line, bytes, left);
+		line->full = true;
+	}
+}
+
+static void put_escape(struct line *line, char c)
+{
+	char hex[8];
+
+	if (c == '"' || c == '\\') {
+		put_bytes(line, (const char[]){ '\\', c }, 2);
+	} else if (c == '\n') {
+		put_raw(line, "\\n");
+	} else {
+		snprintf(hex, sizeof(hex), "\\u%04x", (unsigned char)c);
+		put_raw(line, hex);
+	}
+}
+
+static bool is_plain(char c)
+{
+	return (unsigned char)c >= 0x20 && c != 0x7f && c != '"' && c != '\\';
+}
+
 /* Quotes, backslashes and control characters are escaped the same way in logfmt and in JSON, so
  * that a stranger's text can neither end a value nor start a line. */
 static void put_escaped(struct line *line, const char *text)
 {
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	for (;;) {
+		const char *plain = text;
 
-		if (c == '"' || c == '\\') {
-			put_bytes(line, (const char[]){ '\\', (char)c }, 2);
-		} else if (c == '\n') {
-			put_raw(line, "\\n");
-		} else if (c < 0x20 || c == 0x7f) {
-			char hex[8];
-
-			snprintf(hex, sizeof(hex), "\\u%04x", c);
-			put_raw(line, hex);
-		} else {
-			put_char(line, (char)c);
-		}
+		while (is_plain(*text))
+			text++;
+		put_cut(line, plain, (size_t)(text - plain));
+		if (*text == '\0')
+			return;
+		put_escape(line, *text++);
 	}
 }
 
@@ -176,18 +289,28 @@ static bool has_name(const struct log *log)
 	return false;
 }
 
+/* Many lines are of the same second. */
+static const char *stamp_of(time_t second)
+{
+	struct tm utc;
+
+	if (second != sink.second || sink.stamp[0] == '\0') {
+		gmtime_r(&second, &utc);
+		strftime(sink.stamp, sizeof(sink.stamp), "%Y-%m-%dT%H:%M:%S", &utc);
+		sink.second = second;
+	}
+	return sink.stamp;
+}
+
 static void put_time(struct line *line)
 {
 	struct timespec now;
-	struct tm utc;
-	char text[40];
-	size_t n;
+	int ms;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &utc);
-	n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(text + n, sizeof(text) - n, ".%03ldZ", now.tv_nsec / 1000000);
-	put_raw(line, text);
+	ms = (int)(now.tv_nsec / 1000000);
+	put_raw(line, stamp_of(now.tv_sec));
+	put_bytes(line, (const char[]){ '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z' }, 5);
 }
 
 static void compose_logfmt(struct line *line, const struct log *log, enum log_level level, const char *text)
@@ -224,18 +347,34 @@ static void compose_json(struct line *line, const struct log *log, enum log_leve
 	line->text[line->used++] = '\n';
 }
 
+static void pass_on(const struct line *line, enum log_level level)
+{
+	if (!sink.gathers) {
+		write_lines(line->text, line->used);
+		return;
+	}
+	if (line->used > sizeof(room.held) - sink.gathered)
+		log_flush();
+	memcpy(room.held + sink.gathered, line->text, line->used);
+	sink.gathered += line->used;
+	if (level > LOG_LEVEL_INFO)
+		log_flush();
+}
+
 static void emit(const struct log *log, enum log_level level, const char *text)
 {
-	struct line line = { .used = 0 };
+	struct line *line = &room.line;
 
+	line->used = 0;
+	line->full = false;
 	if (sink.format == LOG_FORMAT_JSON)
-		compose_json(&line, log, level, text);
+		compose_json(line, log, level, text);
 	else
-		compose_logfmt(&line, log, level, text);
+		compose_logfmt(line, log, level, text);
 	if (sink.to_syslog)
-		syslog(priorities[level], "%.*s", (int)line.used - 1, line.text);
-	else if (write(sink.fd, line.text, line.used) != (ssize_t)line.used)
-		sink.dropped++;
+		syslog(priorities[level], "%.*s", (int)line->used - 1, line->text);
+	else
+		pass_on(line, level);
 }
 
 static void report_dropped(void)
@@ -255,12 +394,11 @@ static void report_dropped(void)
 
 static void log_va(const struct log *log, enum log_level level, const char *fmt, va_list args)
 {
-	char text[LIMIT_LOG_LINE_BYTES];
 	int saved = errno;
 
-	vsnprintf(text, sizeof(text), fmt, args);
 	report_dropped();
-	emit(log, level, text);
+	vsnprintf(room.text, sizeof(room.text), fmt, args);
+	emit(log, level, room.text);
 	errno = saved;
 }
 

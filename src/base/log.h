@@ -5,8 +5,8 @@
  * is speaking: "worker 3: queue deploys: ...".  Levels say who acts: error, a human; warning, a
  * human if it repeats; info, the life of jobs and processes; debug, us.
  *
- * A line goes out in one write(2) and never waits: a full pipe or disk drops lines and counts
- * them, and the next line that fits says how many are missing. */
+ * A line goes out in one write(2), alone or with its neighbours, and never waits: a full pipe or disk drops
+ * lines and counts them, and the next line that fits says how many are missing. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -31,6 +31,11 @@ struct log {
  * log_open_fd() keeps the descriptor but does not own it; log_open_syslog() speaks to syslog(3). */
 void log_open_fd(int fd, enum log_format format, enum log_level level);
 void log_open_syslog(const char *ident, enum log_format format, enum log_level level);
+/* From now on (or no more) lines of the levels debug and info are gathered, for one write(2) of many.  They go out
+ * before the next line of a higher level, with log_flush(), which is to be called before each wait, and when a fault or
+ * SIGABRT ends the process (its handlers of before are put back then).  SIGKILL takes along what is gathered. */
+void log_gather(bool on);
+void log_flush(void);
 /* The descriptor that log_open_fd() was last given, or -1. */
 int log_fd(void);
 void log_set_level(enum log_level level);

@@ -23,6 +23,8 @@ char *xvasprintf(const char *fmt, va_list args) __attribute__((format(printf, 1,
 void xreplace(char **text, const char *value);
 /* Overwrites a secret in a way that the compiler keeps, then frees it.  NULL is allowed. */
 void xfree_secret(char *secret);
+/* Gives the kernel the pages on which nothing allocated is left.  Costs milliseconds with much memory. */
+void mem_trim(void);
 
 #define xnew(type) ((type *)xcalloc(1, sizeof(type)))
 

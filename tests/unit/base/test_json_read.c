@@ -2,11 +2,13 @@
 /* The short ways must never differ from jansson's, and must be taken for what services usually answer. */
 #include "../cmocka_all.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json_at.h"
 #include "base/json_read.h"
+#include "base/json_write.h"
 
 /* What services answer, and what stands in their messages. */
 static const char *const common[] = {
@@ -15,6 +17,7 @@ static const char *const common[] = {
 	"{\"a\":[1,-2,0,-0,true,false,null,\"\",{}]}\r\n",
 	"{\"createdAt\":1.767323047402E9,\"n\":0.5,\"m\":-1e-7,\"big\":123456789012345678}",
 	"{\"Body\":\"{\\\"id\\\":\\\"j-1\\\",\\\"path\\\":\\\"a\\\\/b\\\",\\\"text\\\":\\\"one\\\\ntwo\\\\t\\\"}\",\"x\\\"y\":\"\\b\\f\\r\\u00e4\\u20AC\"}",
+	"{\"m\":\"eight \\n bytes and \\u20ac more\",\"b\":[\"1234567\\\\\",\"12345678\",\"123456789\\t\",1e-9,2.5E+3,true,\"\xc3\xa4 12345678\"]}",
 	"{\"name\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\",\"\xc3\xa4\":[[[]]]}",
 	"{\"failures\":[],\"tasks\":[{\"containers\":[{\"exitCode\":0,\"name\":\"app\",\"networkInterfaces\":[]}],"
 		"\"lastStatus\":\"RUNNING\",\"tags\":[{\"key\":\"k\",\"value\":\"v\"}]}]}",
@@ -31,7 +34,7 @@ static const char *const others[] = {
 
 static void compare(const char *text, size_t size)
 {
-	json_t *ours = json_read(text, size), *theirs = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
+	json_t *ours = json_read(text, size, NULL), *theirs = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
 	char *a, *b, *c;
 
 	if (ours != NULL && theirs == NULL)
@@ -51,11 +54,117 @@ static void compare(const char *text, size_t size)
 	json_decref(theirs);
 }
 
+/* -- only what is wanted ---------------------------------------------------------------------------- */
+
+static const char *const none[] = { NULL }, *const a_and_m[] = { "a", "m", NULL }, *const texts[] = { "Body", "x\"y", NULL },
+	*const of_task[] = { "tasks", "containers", "exitCode", "name", NULL }, *const not_ascii[] = { "\xc3\xa4", NULL };
+static const char *const *const wishes[] = { none, a_and_m, texts, of_task, not_ascii };
+
+static bool is_in(const char *name, const char *const *wanted)
+{
+	while (*wanted != NULL && strcmp(*wanted, name) != 0)
+		wanted++;
+	return *wanted != NULL;
+}
+
+static void prune(json_t *value, const char *const *wanted)
+{
+	const char *name;
+	json_t *member;
+	void *next;
+	size_t i;
+
+	json_array_foreach(value, i, member)
+		prune(member, wanted);
+	json_object_foreach_safe(value, next, name, member) {
+		if (is_in(name, wanted))
+			prune(member, wanted);
+		else
+			json_object_del(value, name);
+	}
+}
+
+/* What jansson makes of it, without what is not wanted.  Two unwanted members of one name are all that it may
+ * refuse and we take. */
+static void compare_wanted(const char *text, size_t size, const char *const *wanted)
+{
+	json_t *whole = json_read(text, size, NULL), *ours = json_read(text, size, wanted), *theirs;
+	json_error_t why = { .text = "" };
+	char *a, *b;
+
+	if (whole != NULL && ours == NULL)
+		fail_msg("taken whole, but not in part: %.*s", (int)size, text);
+	theirs = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
+	if (theirs == NULL && json_error_code(&why) == json_error_duplicate_key)
+		theirs = json_loadb(text, size, 0, &why);
+	if (ours != NULL && theirs == NULL)
+		fail_msg("taken in part, where jansson refuses: %.*s", (int)size, text);
+	if (ours != NULL) {
+		prune(theirs, wanted);
+		a = json_dumps(ours, JSON_COMPACT);
+		b = json_dumps(theirs, JSON_COMPACT);
+		assert_string_equal(a, b);
+		free(a);
+		free(b);
+	}
+	json_decref(whole);
+	json_decref(ours);
+	json_decref(theirs);
+}
+
+static void compare_all_wishes(const char *text, size_t size)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wishes); i++)
+		compare_wanted(text, size, wishes[i]);
+}
+
+static void only_what_is_wanted_is_kept(void **state)
+{
+	static const struct { const char *text, *want; } cases[] = {
+		{ "{}", "{}" },
+		{ "[1,{\"a\":2,\"b\":3}]", "[1,{\"a\":2}]" },
+		{ "{\"b\":{\"a\":1},\"m\":{\"b\":[1,\"x\"],\"a\":[{\"c\":0}]}}", "{\"m\":{\"a\":[{}]}}" },
+		{ "{\"\\u0061\":1,\"\\u0062\":2,\"aa\":3,\"\":4,\"A\":5}", "{\"a\":1}" },
+		{ "{\"b\":1,\"b\":2,\"c\":{\"a\":1,\"a\":2},\"m\":null}", "{\"m\":null}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		json_t *value = json_at_parse_wanted(cases[i].text, strlen(cases[i].text), a_and_m, NULL);
+		char *text = json_at_dump(value);
+
+		assert_string_equal(text, cases[i].want);
+		free(text);
+		json_decref(value);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(common); i++)
+		compare_all_wishes(common[i], strlen(common[i]));
+}
+
+/* Where it is not kept, too. */
+static void what_is_not_wanted_is_checked(void **state)
+{
+	static const char *const wanted_twice[] = { "{\"a\":1,\"a\":1}", "{\"b\":0,\"a\":{\"m\":1,\"b\":1,\"\\u006d\":2}}" };
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		compare_all_wishes(others[i], strlen(others[i]));
+		compare_all_wishes(text, (size_t)snprintf(text, sizeof(text), "{\"b\":{\"c\":%s}}", others[i]));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(wanted_twice); i++) {
+		assert_null(json_read(wanted_twice[i], strlen(wanted_twice[i]), a_and_m));
+		assert_null(json_at_parse_wanted(wanted_twice[i], strlen(wanted_twice[i]), a_and_m, NULL));
+	}
+}
+
+/* -- all -------------------------------------------------------------------------------------------- */
+
 static void what_is_common_is_read_here(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(common); i++) {
-		json_t *value = json_read(common[i], strlen(common[i]));
+		json_t *value = json_read(common[i], strlen(common[i]), NULL);
 
 		if (value == NULL)
 			fail_msg("not read: %s", common[i]);
@@ -127,7 +236,8 @@ static void damaged_texts_are_read_as_jansson_reads_them(void **state)
 		exact = malloc(size);
 		memcpy(exact, copy, size);
 		compare(exact, size);
-		value = json_read(exact, size);
+		compare_wanted(exact, size, wishes[i % ARRAY_SIZE(wishes)]);
+		value = json_read(exact, size, NULL);
 		taken += value != NULL;
 		json_decref(value);
 		free(exact);
@@ -158,12 +268,44 @@ static void what_is_written_is_what_jansson_writes(void **state)
 	json_decref(value);
 }
 
+static void pieces_make_what_a_tree_makes(void **state)
+{
+	json_t *value = json_pack("{s:s, s:[s, i, {}, [], s], s:{s:b}, s:[i], s:I}", "a\"", "b\\{", "list", "[", -7, "", "o", "t", 1, "command", 4, "n",
+		(json_int_t)INT64_MIN);
+	json_t *command = json_at(value, "command");
+	char *want = json_dumps(value, JSON_COMPACT);
+	struct buf out;
+
+	(void)state;
+	buf_init(&out, 1000);
+	assert_true(json_write_open(&out, '{') && json_write_member(&out, "a\"", "b\\{") && json_write_name(&out, "list"));
+	assert_true(json_write_open(&out, '[') && json_write_string(&out, "[") && json_write_integer(&out, -7));
+	assert_true(json_write_open(&out, '{') && json_write_close(&out, '}') && json_write_open(&out, '[') && json_write_close(&out, ']'));
+	assert_true(json_write_string(&out, "") && json_write_close(&out, ']') && json_write_name(&out, "o"));
+	assert_true(json_write_open(&out, '{') && json_write_name(&out, "t") && json_write_true(&out) && json_write_close(&out, '}'));
+	assert_true(json_write_name(&out, "command") && json_write(&out, command) && json_write_name(&out, "n"));
+	assert_true(json_write_integer(&out, INT64_MIN) && json_write_close(&out, '}'));
+	assert_string_equal(buf_text(&out), want);
+	assert_false(json_write_string(&out, "12345678\xff"));
+	assert_false(json_write_member(&out, "\xed\xa0\x80", "x"));
+	buf_finish(&out);
+	buf_init(&out, 4);
+	assert_true(json_write_string(&out, "12"));
+	assert_false(json_write_string(&out, "1"));
+	buf_finish(&out);
+	free(want);
+	json_decref(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(what_is_common_is_read_here),
 		cmocka_unit_test(what_jansson_refuses_is_refused),
+		cmocka_unit_test(only_what_is_wanted_is_kept),
+		cmocka_unit_test(what_is_not_wanted_is_checked),
 		cmocka_unit_test(damaged_texts_are_read_as_jansson_reads_them),
-		cmocka_unit_test(what_is_written_is_what_jansson_writes) };
+		cmocka_unit_test(what_is_written_is_what_jansson_writes),
+		cmocka_unit_test(pieces_make_what_a_tree_makes) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

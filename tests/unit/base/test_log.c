@@ -2,7 +2,10 @@
 #include "../cmocka_all.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/json_at.h"
@@ -20,6 +23,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	log_gather(false);
 	log_open_fd(STDERR_FILENO, LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
 	close(fds[0]);
 	close(fds[1]);
@@ -98,12 +102,129 @@ static void test_full_sink_drops_and_counts(void **state)
 	assert_non_null(strstr(line, "msg=\"told\""));
 }
 
+static void test_gathered_lines_go_out_together_and_before_a_warning(void **state)
+{
+	(void)state;
+	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_DEBUG);
+	log_gather(true);
+	log_info(NULL, "first");
+	log_debug(NULL, "second");
+	assert_string_equal(written(), "");
+	log_flush();
+	assert_non_null(strstr(strstr(written(), "msg=\"first\"\n"), "msg=\"second\"\n"));
+	log_flush();
+	assert_string_equal(written(), "");
+	log_info(NULL, "third");
+	log_warn(NULL, "fourth");
+	assert_non_null(strstr(strstr(written(), "msg=\"third\"\n"), "msg=\"fourth\"\n"));
+	log_info(NULL, "fifth");
+	log_gather(false);
+	assert_non_null(strstr(written(), "msg=\"fifth\"\n"));
+	log_info(NULL, "sixth");
+	assert_non_null(strstr(written(), "msg=\"sixth\"\n"));
+}
+
+static void test_gathered_lines_stay_with_the_sink_they_were_for(void **state)
+{
+	int other[2];
+
+	(void)state;
+	assert_int_equal(pipe2(other, O_CLOEXEC | O_NONBLOCK), 0);
+	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+	log_gather(true);
+	log_info(NULL, "before");
+	log_open_fd(other[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+	assert_non_null(strstr(written(), "msg=\"before\"\n"));
+	log_gather(false);
+	assert_int_equal(read(other[0], line, sizeof(line)), -1);
+	close(other[0]);
+	close(other[1]);
+}
+
+/* More than fits at once, of all lengths: whole lines, each once, in order. */
+static void test_many_gathered_lines_come_whole_and_in_order(void **state)
+{
+	char all[65536], want[32];
+	const char *at = all;
+	size_t size = 0;
+	ssize_t n;
+
+	(void)state;
+	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+	log_gather(true);
+	for (int i = 0; i < 200; i++)
+		log_info(NULL, "line %d %.*s.", i, i, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+	log_gather(false);
+	while ((n = read(fds[0], all + size, sizeof(all) - 1 - size)) > 0) {
+		assert_true(n > 0 && all[size + (size_t)n - 1] == '\n');
+		size += (size_t)n;
+	}
+	all[size] = '\0';
+	for (int i = 0; i < 200; i++) {
+		snprintf(want, sizeof(want), "msg=\"line %d ", i);
+		assert_int_equal(strncmp(at, "time=", 5), 0);
+		assert_true(strstr(at, want) != NULL && strstr(at, want) < strchr(at, '\n'));
+		at = strchr(at, '\n') + 1;
+	}
+	assert_int_equal(*at, '\0');
+}
+
+static void test_gathered_lines_are_there_when_the_process_is_aborted(void **state)
+{
+	const struct rlimit no_core = { 0, 0 };
+	int status;
+	pid_t pid;
+
+	(void)state;
+	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		setrlimit(RLIMIT_CORE, &no_core);
+		log_gather(true);
+		log_info(NULL, "the last words");
+		raise(SIGABRT);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	assert_non_null(strstr(written(), "msg=\"the last words\"\n"));
+}
+
+static void test_gathered_lines_are_counted_when_they_are_lost(void **state)
+{
+	char fill[65536];
+	uint64_t before = log_dropped();
+
+	(void)state;
+	memset(fill, 'x', sizeof(fill));
+	while (write(fds[1], fill, sizeof(fill)) > 0)
+		;
+	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
+	log_gather(true);
+	for (int i = 0; i < 5; i++)
+		log_info(NULL, "lost");
+	assert_int_equal(log_dropped(), before);
+	log_flush();
+	assert_int_equal(log_dropped(), before + 5);
+	log_gather(false);
+	while (read(fds[0], fill, sizeof(fill)) > 0)
+		;
+	log_info(NULL, "told");
+	assert_non_null(strstr(written(), "5 lines could not be written"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_names_stand_before_the_message, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_json_lines_are_json_whatever_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_sink_drops_and_counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gathered_lines_go_out_together_and_before_a_warning, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gathered_lines_stay_with_the_sink_they_were_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_gathered_lines_come_whole_and_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gathered_lines_are_there_when_the_process_is_aborted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gathered_lines_are_counted_when_they_are_lost, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
