@@ -68,7 +68,7 @@ void store_finish_base(struct store *store)
 
 void store_committed(struct store *store, const struct store_call *call)
 {
-	bool lost = call->err.kind == ERROR_LOST;
+	bool lost = call->err != NULL && call->err->kind == ERROR_LOST;
 
 	store->figures.writes++;
 	switch (call->kind) {
@@ -152,6 +152,7 @@ static struct job *copy_for_write(const struct job *job)
 	struct job *copy = job_create();
 
 	copy->id = xstrdup(job->id);
+	copy->seq = job->seq;
 	copy->fence = job->fence;
 	copy->not_before_ms = job->not_before_ms;
 	copy->exit_code = job->exit_code;
@@ -209,10 +210,19 @@ void store_finish(struct store *store, const struct job *job, const struct job_r
 	store_finish_fn *done, void *arg)
 {
 	struct store_call *call = call_about(CALL_FINISH, job, arg);
+	struct job *given;
 
 	if (!job_state_final(result->state))
 		panic("store: job %s cannot finish as %s", job->id, job_state_name(result->state));
-	call->result = *result;
+	given = call->given[0];
+	given->policy = job->policy;
+	given->grant = job->grant;
+	given->lock_key = xstrdup(job->lock_key);
+	given->message.settled = job->message.settled;
+	given->state = result->state;
+	given->reason = result->reason[0] != '\0' ? xstrdup(result->reason) : NULL;
+	given->detail = result->detail[0] != '\0' ? xstrdup(result->detail) : NULL;
+	given->exit_code = result->exit_code;
 	call->done.finish = done;
 	store_submit(store, call);
 }
@@ -228,6 +238,7 @@ void store_note_messages(struct store *store, const struct job *const *jobs, siz
 		struct job *copy = job_create();
 
 		copy->id = xstrdup(jobs[i]->id);
+		copy->seq = jobs[i]->seq;
 		copy->fence = jobs[i]->fence;
 		copy->message = jobs[i]->message;
 		copy->message.id = xstrdup(jobs[i]->message.id);
@@ -252,6 +263,12 @@ void store_on_news(struct store *store, store_news_fn *fn, void *arg)
 	store->news_arg = arg;
 	if (store->ops->listen != NULL)
 		store->ops->listen(store);
+}
+
+void store_rest(struct store *store)
+{
+	if (store->ops->rest != NULL)
+		store->ops->rest(store);
 }
 
 void store_figures(const struct store *store, struct store_figures *figures)

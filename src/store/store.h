@@ -200,10 +200,13 @@ void store_crashes(struct store *store, const char *key, store_count_fn *done, v
 
 /* A token bucket in the store, by the store's clock.  Taken in bulk: a worker asks for what it will use
  * within an interval, so that the cost is per interval and not per call.  A throttled call halves the
- * rate once a second at most, down to initial_per_s; without throttles it doubles per second up to max. */
+ * rate once a second at most, down to initial_per_s; while somebody waits and nobody is throttled it doubles per
+ * second up to the asker's max_per_s.  What was found out stays, also over a boot and when others ask for less. */
 struct store_rate_ask {
-	const char *bucket;             /* "ecs/<account or access key>/<region>/RunTask" */
+	const char *bucket;             /* "ecs/<region>/<account>/RunTask" */
 	double initial_per_s, max_per_s, burst;
+	double begin_per_s;             /* where a rate begins, and what it is at least unless something was throttled in the
+					 * last ten minutes; less than initial_per_s counts as that */
 	unsigned want;                  /* tokens; 0: only tells of throttles */
 	unsigned throttles;             /* calls that were throttled since the last ask */
 };
@@ -362,6 +365,10 @@ void store_import(struct store *store, const struct job *job, const struct store
  * long; count is how many went.  Up to max jobs that may not go yet are passed over in a call, and the next one
  * goes on behind them, so a count of 0 need not be the end.  Keys of locks keep their grants. */
 void store_prune(struct store *store, int64_t older_than_ms, size_t max, store_count_fn *done, void *arg);
+
+/* To be called when there is nothing to do, from a completion if need be: gives back memory that is kept to be quicker
+ * next time. */
+void store_rest(struct store *store);
 
 /* What the store measured since it was opened. */
 struct store_figures {

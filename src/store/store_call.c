@@ -22,7 +22,10 @@ struct store_call *store_call_create(enum store_call_kind kind, void *arg)
 	list_init(&call->link);
 	call->kind = kind;
 	call->arg = arg;
-	forget_totals(&call->totals);
+	if (kind == CALL_COUNT) {
+		call->totals = xnew(struct store_totals);
+		forget_totals(call->totals);
+	}
 	return call;
 }
 
@@ -128,8 +131,8 @@ static void reset_reads(struct store_call *call)
 	call->locks = NULL;
 	call->why = NULL;
 	call->attempt_count = call->lock_count = 0;
-	memset(call->states, 0, sizeof(call->states));
-	forget_totals(&call->totals);
+	if (call->totals != NULL)
+		forget_totals(call->totals);
 }
 
 void store_call_reset(struct store_call *call)
@@ -148,7 +151,8 @@ void store_call_reset(struct store_call *call)
 	for (size_t i = 0; i < call->claimed_count; i++)
 		store_delivery_finish(&call->claimed[i]);
 	free(call->claimed);
-	reset_reads(call);
+	if (store_call_reads(call))
+		reset_reads(call);
 	answer_finish(&call->answer);
 	call->admitted = NULL;
 	call->jobs = NULL;
@@ -157,7 +161,8 @@ void store_call_reset(struct store_call *call)
 	call->job_count = call->grant_count = call->claimed_count = call->went = 0;
 	call->next_due_ms = 0;
 	call->rate = (struct store_rate_given){ 0 };
-	call->err = (struct error){ 0 };
+	free(call->err);
+	call->err = NULL;
 	call->failed = false;
 }
 
@@ -181,13 +186,21 @@ void store_call_destroy(struct store_call *call)
 	free((char *)call->filter.project);
 	free((char *)call->filter.deployer);
 	free((char *)call->delivery_filter.job_id);
+	free(call->totals);
 	free(call);
+}
+
+struct error *store_call_error(struct store_call *call)
+{
+	if (call->err == NULL)
+		call->err = xnew(struct error);
+	return call->err;
 }
 
 void store_call_fail(struct store_call *call, enum error_kind kind, const char *text)
 {
 	store_call_reset(call);
-	error_set(&call->err, kind, "%s", text);
+	error_set(store_call_error(call), kind, "%s", text);
 	call->failed = true;
 }
 
@@ -259,12 +272,6 @@ static void tell_admission(struct store_admission *admission, const struct store
 	xreplace(&job->detail, stored->detail);
 }
 
-static void complete_totals(struct store_call *call, const struct error *err)
-{
-	memcpy(call->totals.jobs, call->states, sizeof(call->states));
-	call->done.totals(call->arg, err == NULL ? &call->totals : NULL, err);
-}
-
 static void complete_read(struct store_call *call, const struct error *err)
 {
 	switch (call->kind) {
@@ -276,9 +283,9 @@ static void complete_read(struct store_call *call, const struct error *err)
 		break;
 	case CALL_COUNT:
 		if (call->wants_totals)
-			complete_totals(call, err);
+			call->done.totals(call->arg, err == NULL ? call->totals : NULL, err);
 		else
-			call->done.states(call->arg, err == NULL ? call->states : NULL, err);
+			call->done.states(call->arg, err == NULL ? call->totals->jobs : NULL, err);
 		break;
 	case CALL_ATTEMPTS:
 		call->done.attempts(call->arg, call->attempts, call->attempt_count, err);
@@ -300,7 +307,7 @@ static void complete_read(struct store_call *call, const struct error *err)
 
 void store_call_complete(struct store_call *call)
 {
-	const struct error *err = call->err.kind != ERROR_NONE ? &call->err : NULL;
+	const struct error *err = call->err;
 	struct job **jobs = call->jobs;
 	size_t job_count = call->job_count;
 

@@ -62,10 +62,10 @@ struct store_call {
 	struct store_rate_ask rate_ask; /* TAKE_RATE; its text is ours */
 	struct store_admission *batch;  /* ADMIT; lent until completion */
 	size_t batch_count;
-	struct job **given;             /* writes about jobs, NOTE: copies of id, fence and what the kind needs;
-					 * SAY: the speaker, if any, with its state */
+	struct job **given;             /* writes about jobs, NOTE: copies of id, seq, fence and what the kind needs;
+					 * FINISH: state, reason, detail and exit_code are the result's; SAY: the speaker,
+					 * if any, with its state */
 	size_t given_count;
-	struct job_result result;       /* FINISH */
 	struct store_delivery *said;    /* SAY, NOTE_DELIVERIES; texts ours */
 	size_t said_count;
 	char *dedup_key;                /* SAY */
@@ -76,7 +76,7 @@ struct store_call {
 	struct store_delivery_filter delivery_filter;   /* DELIVERIES; text ours */
 
 	/* Made by the adapter. */
-	struct error err;               /* kind ERROR_NONE: success */
+	struct error *err;              /* NULL: success; store_call_error() */
 	bool failed;                    /* err is of the rows, not of the rules: nothing of it was written */
 	struct store_admitted_job *admitted;    /* batch_count of them */
 	size_t went;                    /* DISOWN, PRUNE, CRASHES */
@@ -89,8 +89,7 @@ struct store_call {
 	size_t claimed_count;
 	struct store_answer answer;     /* its texts are ours; the grants are put in when it is told */
 	struct store_rate_given rate;
-	uint64_t states[JOB_STATES];    /* COUNT */
-	struct store_totals totals;     /* COUNT, but for its jobs; -1 from the beginning */
+	struct store_totals *totals;    /* COUNT, always there; -1 from the beginning, but for its jobs */
 	struct store_attempt *attempts; /* ATTEMPTS; texts ours, as in the two below */
 	size_t attempt_count;
 	struct store_lock *locks;       /* LOCKS */
@@ -102,6 +101,8 @@ struct store_call *store_call_create(enum store_call_kind kind, void *arg);
 void store_call_destroy(struct store_call *call);
 /* Forgets what was made so far: the transaction was rolled back. */
 void store_call_reset(struct store_call *call);
+/* To be set, for a call that is refused; the call's. */
+struct error *store_call_error(struct store_call *call);
 /* Forgets what was made and sets err: the rows failed. */
 void store_call_fail(struct store_call *call, enum error_kind kind, const char *text);
 /* Runs the completion and destroys the call.  The store may be closed when this returns. */
@@ -126,6 +127,7 @@ struct store_ops {
 	void (*close)(struct store *store);             /* completes what is outstanding, then frees */
 	void (*submit)(struct store *store, struct store_call *call);
 	void (*listen)(struct store *store);            /* calls on_news from now on; NULL: the store never does */
+	void (*rest)(struct store *store);              /* NULL: nothing is kept to be quicker */
 };
 
 /* Embedded first in an adapter's struct. */

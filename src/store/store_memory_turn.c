@@ -170,6 +170,17 @@ static bool write_lock(struct store_rows *rows, const char *key, const struct st
 	return true;
 }
 
+static bool free_lock(struct store_rows *rows, const char *key, int64_t grant, bool *freed, struct error *err)
+{
+	struct memory_lock *at = lock_by_key(memory_rows_of(rows), key);
+
+	(void)err;
+	*freed = at != NULL && at->held.holder != NULL && at->held.grant == grant;
+	if (*freed)
+		xreplace(&at->held.holder, NULL);
+	return true;
+}
+
 static size_t waiting_for(struct memory_rows *memory, const char *key)
 {
 	const struct memory_job *at;
@@ -351,6 +362,7 @@ void memory_turn_ops(struct store_rows_ops *ops)
 	ops->count_group_ahead = count_group_ahead;
 	ops->read_lock = read_lock;
 	ops->write_lock = write_lock;
+	ops->free_lock = free_lock;
 	ops->held_locks = held_locks;
 	ops->read_owner = read_owner;
 	ops->write_owner_row = write_owner_row;

@@ -55,7 +55,7 @@ static void fail_calls(struct list *calls, const struct error *why)
 
 	list_each(call, calls, link) {
 		store_call_fail(call, why->kind, why->text);
-		error_set_code(&call->err, why->code);
+		error_set_code(store_call_error(call), why->code);
 	}
 }
 
@@ -340,7 +340,7 @@ static void take_answers(struct store_postgresql *pg, struct store_postgresql_re
 		if (request->kind == REQUEST_READ || call->failed)
 			continue;
 		store_committed(&pg->store, call);
-		if (call->kind == CALL_RENEW && call->err.kind == ERROR_NONE)
+		if (call->kind == CALL_RENEW && call->err == NULL)
 			store_postgresql_take_clock(pg, json_integer_value(json_object_get(answer, "server_ms")), request->asked_ms,
 				store_postgresql_boot_ms(), false);
 	}

@@ -232,14 +232,14 @@ static void take_states(struct store_call *call, const json_t *answer)
 	const json_t *states = json_object_get(answer, "states");
 
 	for (int i = 0; i < JOB_STATES; i++)
-		call->states[i] = (uint64_t)integer_of(states, job_state_name((enum job_state)i));
+		call->totals->jobs[i] = (uint64_t)integer_of(states, job_state_name((enum job_state)i));
 	if (!call->wants_totals)
 		return;
-	call->totals.held_locks = integer_of(answer, "held_locks");
-	call->totals.lock_waiters = integer_of(answer, "lock_waiters");
-	call->totals.open_deliveries = integer_of(answer, "open_deliveries");
-	call->totals.dead_deliveries = integer_of(answer, "dead_deliveries");
-	call->totals.oldest_waiting_ms = integer_of(answer, "oldest_waiting_ms");
+	call->totals->held_locks = integer_of(answer, "held_locks");
+	call->totals->lock_waiters = integer_of(answer, "lock_waiters");
+	call->totals->open_deliveries = integer_of(answer, "open_deliveries");
+	call->totals->dead_deliveries = integer_of(answer, "dead_deliveries");
+	call->totals->oldest_waiting_ms = integer_of(answer, "oldest_waiting_ms");
 }
 
 static void take_why(struct store_call *call, const json_t *answer)
@@ -289,16 +289,16 @@ static bool take_refusal(struct store_postgresql *pg, struct store_call *call, c
 	if (failed != NULL) {
 		postgresql_message(text, why, sizeof(why));
 		store_call_fail(call, ERROR_INVALID, "");
-		error_set(&call->err, ERROR_INVALID, "store: %.200s: %s", pg->url.name, why);
-		error_set_code(&call->err, failed);
+		error_set(store_call_error(call), ERROR_INVALID, "store: %.200s: %s", pg->url.name, why);
+		error_set_code(store_call_error(call), failed);
 		return true;
 	}
 	if (kind == NULL)
 		return false;
-	error_set(&call->err, strcmp(kind, "lost") == 0 ? ERROR_LOST : strcmp(kind, "refused") == 0 ? ERROR_REFUSED :
+	error_set(store_call_error(call), strcmp(kind, "lost") == 0 ? ERROR_LOST : strcmp(kind, "refused") == 0 ? ERROR_REFUSED :
 		ERROR_INVALID, "%s", text != NULL ? text : "");
 	if (code != NULL)
-		error_set_code(&call->err, code);
+		error_set_code(store_call_error(call), code);
 	return true;
 }
 

@@ -165,15 +165,12 @@ static void set_given(json_t *object, const struct store_call *call, struct abou
 	set_integer(object, "losses", given->losses);
 	set_integer(object, "next_try_ms", given->next_try_ms);
 	set_text(object, "waits_for", given->waits_for);
-	if (call->kind != CALL_FINISH) {
-		set_text(object, "reason", given->reason);
-		set_integer(object, "exit_code", given->exit_code);
+	set_text(object, "reason", given->reason);
+	set_integer(object, "exit_code", given->exit_code);
+	if (call->kind != CALL_FINISH)
 		return;
-	}
-	set_text(object, "state", job_state_name(call->result.state));
-	set_text(object, "reason", call->result.reason[0] != '\0' ? call->result.reason : NULL);
-	set_text(object, "detail", call->result.detail[0] != '\0' ? call->result.detail : NULL);
-	set_integer(object, "exit_code", call->result.exit_code);
+	set_text(object, "state", job_state_name(given->state));
+	set_text(object, "detail", given->detail);
 }
 
 static void set_notes(json_t *object, const struct store_call *call, struct about *about)
@@ -242,6 +239,7 @@ static void set_rate(json_t *object, const struct store_rate_ask *ask, struct ab
 	set_text(object, "bucket", ask->bucket);
 	json_object_set_new(object, "initial_per_s", json_real(ask->initial_per_s));
 	json_object_set_new(object, "max_per_s", json_real(ask->max_per_s));
+	json_object_set_new(object, "begin_per_s", json_real(ask->begin_per_s));
 	json_object_set_new(object, "burst", json_real(ask->burst));
 	set_integer(object, "want", ask->want);
 	set_integer(object, "throttles", ask->throttles);

@@ -16,8 +16,10 @@
 #include "store_postgresql_tables_1_sql.h"
 #include "store_postgresql_tables_2_sql.h"
 
+/* The third has the tables of the second, and other functions. */
+static const char no_change[] = "SET LOCAL statement_timeout = 0";
 /* From the version that is its place in the list to the next. */
-static const char *const migrations[] = { store_postgresql_tables_1, store_postgresql_tables_2 };
+static const char *const migrations[] = { store_postgresql_tables_1, store_postgresql_tables_2, no_change };
 const int store_postgresql_version = sizeof(migrations) / sizeof(migrations[0]);
 
 /* -- the clock ----------------------------------------------------------------------------------- */

@@ -72,7 +72,7 @@ static void take_answers(struct store_redis_request *request, const redisReply *
 		if (request->number > 0 && !call->failed)
 			store_committed(&redis->store, call);
 		if (call->failed)
-			log_error(&redis->store.log, "%s", call->err.text);
+			log_error(&redis->store.log, "%s", call->err->text);
 	}
 	if (request->number > 0)
 		redis->store.figures.commits++;

@@ -262,9 +262,9 @@ static bool take_error(struct store_call *call, const redisReply *refusal)
 		return false;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kinds[i].name, kind) == 0) {
-			error_set(&call->err, kinds[i].kind, "%s", text != NULL ? text : kind);
+			error_set(store_call_error(call), kinds[i].kind, "%s", text != NULL ? text : kind);
 			if (text_of(element(refusal, 2)) != NULL)
-				error_set_code(&call->err, text_of(element(refusal, 2)));
+				error_set_code(store_call_error(call), text_of(element(refusal, 2)));
 			return false;
 		}
 	}
@@ -277,10 +277,10 @@ static void take_totals(struct store_call *call, const redisReply *totals)
 {
 	if (count_of(totals) != 4)
 		return;
-	call->totals.held_locks = number_of(totals->element[0]);
-	call->totals.open_deliveries = number_of(totals->element[1]);
-	call->totals.dead_deliveries = number_of(totals->element[2]);
-	call->totals.oldest_waiting_ms = number_of(totals->element[3]);
+	call->totals->held_locks = number_of(totals->element[0]);
+	call->totals->open_deliveries = number_of(totals->element[1]);
+	call->totals->dead_deliveries = number_of(totals->element[2]);
+	call->totals->oldest_waiting_ms = number_of(totals->element[3]);
 }
 
 static void take_reads(struct store_call *call, const redisReply *answer)
@@ -288,7 +288,7 @@ static void take_reads(struct store_call *call, const redisReply *answer)
 	const redisReply *counts = member(answer, "counts");
 
 	for (size_t i = 0; i < count_of(counts) && i < JOB_STATES; i++)
-		call->states[i] = (uint64_t)number_of(counts->element[i]);
+		call->totals->jobs[i] = (uint64_t)number_of(counts->element[i]);
 	take_totals(call, member(answer, "totals"));
 	take_attempts(call, member(answer, "attempts"));
 	take_locks(call, member(answer, "locks"));
@@ -301,7 +301,7 @@ void store_redis_take_answer(struct store *store, struct store_call *call, const
 
 	if (take_error(call, member(answer, "err")))
 		return;
-	if (call->kind == CALL_ADMIT && call->err.kind == ERROR_NONE)
+	if (call->kind == CALL_ADMIT && call->err == NULL)
 		take_admitted(call, member(answer, "admitted"));
 	for (size_t i = 0; i < count_of(jobs); i++)
 		store_call_add_job(call, take_job(jobs->element[i]));

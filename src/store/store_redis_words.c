@@ -236,6 +236,7 @@ static void add_rate(struct builder *builder, const struct store_rate_ask *ask)
 	text(builder, "bucket", ask->bucket);
 	real(builder, "initial_per_s", ask->initial_per_s);
 	real(builder, "max_per_s", ask->max_per_s);
+	real(builder, "begin_per_s", ask->begin_per_s);
 	real(builder, "burst", ask->burst);
 	number(builder, "want", ask->want);
 	number(builder, "throttles", ask->throttles);
@@ -278,10 +279,10 @@ static void add_own(struct builder *builder, const struct store_redis *redis, co
 	begin_record(builder);
 	switch (call->kind) {
 	case CALL_FINISH:
-		text(builder, "state", job_state_name(call->result.state));
-		text(builder, "reason", call->result.reason[0] != '\0' ? call->result.reason : NULL);
-		text(builder, "detail", call->result.detail[0] != '\0' ? call->result.detail : NULL);
-		number(builder, "exit_code", call->result.exit_code);
+		text(builder, "state", job_state_name(call->given[0]->state));
+		text(builder, "reason", call->given[0]->reason);
+		text(builder, "detail", call->given[0]->detail);
+		number(builder, "exit_code", call->given[0]->exit_code);
 		break;
 	case CALL_TAKE_RATE:
 		add_rate(builder, &call->rate_ask);

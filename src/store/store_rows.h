@@ -112,6 +112,25 @@ struct store_rows_ops {
 	bool (*end_attempt)(struct store_rows *rows, const struct store_row *row, const struct store_attempt_end *end,
 		struct error *err);
 
+	/* -- the usual moves of an owner, each checked and made at once, where it costs much to look at a row before.
+	 * All NULL where it does not. --
+	 * *moved: the row with mine's seq and id was owner's under its fence and as usual for the move, and all was
+	 * written that the rules would have written.  Else nothing was, and the rules look for themselves: they
+	 * know what is unusual, and what to say of it. */
+	/* Queued, with no news but that: launching in mine->attempt. */
+	bool (*intend_ours)(struct store_rows *rows, const char *owner, const struct job *mine, bool *moved,
+		struct error *err);
+	/* Launching in mine's attempt: running. */
+	bool (*start_ours)(struct store_rows *rows, const char *owner, const struct job *mine, bool *moved,
+		struct error *err);
+	/* Running in mine's attempt, without news, of no group, its message not settled, holding its key (or none) by
+	 * mine's grant: ended, as mine's state, reason, detail and exit_code say.  What it makes room for is the rules'. */
+	bool (*finish_ours)(struct store_rows *rows, const char *owner, const struct job *mine, int64_t now_ms, bool *moved,
+		struct error *err);
+	/* Not settled, its message not received again since: mine->message is noted; ended if that is settled. */
+	bool (*note_ours)(struct store_rows *rows, const char *owner, const struct job *mine, bool *moved,
+		struct error *err);
+
 	/* Add to the call: the jobs of call->filter, without body and request; the attempts of call->name. */
 	bool (*list)(struct store_rows *rows, struct store_call *call, struct error *err);
 	bool (*list_attempts)(struct store_rows *rows, struct store_call *call, struct error *err);
@@ -144,6 +163,8 @@ struct store_rows_ops {
 	/* held->holder is the caller's. */
 	bool (*read_lock)(struct store_rows *rows, const char *key, struct store_held *held, struct error *err);
 	bool (*write_lock)(struct store_rows *rows, const char *key, const struct store_held *held, struct error *err);
+	/* A key that is held by this grant becomes free; *freed: it was. */
+	bool (*free_lock)(struct store_rows *rows, const char *key, int64_t grant, bool *freed, struct error *err);
 	/* Adds up to call->max held keys beyond call->name to the call, in order. */
 	bool (*held_locks)(struct store_rows *rows, struct store_call *call, struct error *err);
 

@@ -14,13 +14,13 @@ bool rules_find_ours(struct store_rules *rules, const struct job *given, struct 
 	if (!rules->rows->ops->find(rules->rows, given->id, row, err))
 		return false;
 	if (*row == NULL) {
-		error_set(&rules->call->err, ERROR_LOST, "store: there is no job %s", given->id);
+		error_set(store_call_error(rules->call), ERROR_LOST, "store: there is no job %s", given->id);
 		return true;
 	}
 	job = (*row)->job;
 	if (job->owner != NULL && strcmp(job->owner, rules->store->owner) == 0 && job->fence == given->fence)
 		return true;
-	error_set(&rules->call->err, ERROR_LOST, "store: job %s now belongs to %s", given->id,
+	error_set(store_call_error(rules->call), ERROR_LOST, "store: job %s now belongs to %s", given->id,
 		job->owner != NULL ? job->owner : "nobody");
 	store_row_destroy(*row);
 	*row = NULL;
@@ -32,7 +32,7 @@ static bool may_move(struct store_rules *rules, const struct job *job, enum job_
 {
 	if (job->state == to || job_state_may_move(job->state, to))
 		return true;
-	error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and cannot become %s", job->id,
+	error_set(store_call_error(rules->call), ERROR_INVALID, "store: job %s is %s and cannot become %s", job->id,
 		job_state_name(job->state), job_state_name(to));
 	return false;
 }
@@ -119,7 +119,8 @@ static bool retry(struct store_rules *rules, struct store_row *row, const struct
 	struct job *job = row->job;
 
 	if (job->state == JOB_WAITING || job_state_final(job->state)) {
-		error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and has no attempt to repeat", job->id,
+		error_set(store_call_error(rules->call), ERROR_INVALID,
+			"store: job %s is %s and has no attempt to repeat", job->id,
 			job_state_name(job->state));
 		return true;
 	}
@@ -140,7 +141,8 @@ static bool note_wait(struct store_rules *rules, struct store_row *row, const st
 	struct job *job = row->job;
 
 	if (job_state_final(job->state)) {
-		error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and waits for nothing", job->id,
+		error_set(store_call_error(rules->call), ERROR_INVALID,
+			"store: job %s is %s and waits for nothing", job->id,
 			job_state_name(job->state));
 		return true;
 	}
@@ -149,36 +151,60 @@ static bool note_wait(struct store_rules *rules, struct store_row *row, const st
 	return rules->rows->ops->move(rules->rows, row, err);
 }
 
-static bool finish(struct store_rules *rules, struct store_row *row, struct error *err)
+static bool finish(struct store_rules *rules, struct store_row *row, const struct job *given, struct error *err)
 {
-	const struct job_result *result = &rules->call->result;
 	struct store_rows *rows = rules->rows;
 	struct job *job = row->job;
 
-	if (job_state_final(job->state) || !may_move(rules, job, result->state)) {
-		error_set(&rules->call->err, ERROR_INVALID, "store: job %s is %s and cannot become %s", job->id,
-			job_state_name(job->state), job_state_name(result->state));
+	if (job_state_final(job->state) || !may_move(rules, job, given->state)) {
+		error_set(store_call_error(rules->call), ERROR_INVALID,
+			"store: job %s is %s and cannot become %s", job->id,
+			job_state_name(job->state), job_state_name(given->state));
 		return true;
 	}
-	if (!end_attempt(rules, row,
-		result->reason[0] != '\0' ? result->reason : job_state_name(result->state), result->exit_code, err))
+	if (!end_attempt(rules, row, given->reason != NULL ? given->reason : job_state_name(given->state),
+		given->exit_code, err))
 		return false;
-	job->state = result->state;
-	job->exit_code = result->exit_code;
+	job->state = given->state;
+	job->exit_code = given->exit_code;
 	job->finished_ms = rules->now_ms;
-	xreplace(&job->reason, result->reason[0] != '\0' ? result->reason : NULL);
-	xreplace(&job->detail, result->detail[0] != '\0' ? result->detail : NULL);
+	xreplace(&job->reason, given->reason);
+	xreplace(&job->detail, given->detail);
 	row->wait = WAIT_NONE;
 	row->news = 0;
-	return rows->ops->end(rows, row, err) && rules_pass_on(rules, row, err);
+	return rows->ops->end(rows, row, err) && rules_pass_on(rules, job, err);
+}
+
+/* The usual case of a write, where the rows offer it; what it writes is what the functions above would. */
+static bool move_at_once(struct store_rules *rules, const struct job *given, bool *moved, struct error *err)
+{
+	const struct store_rows_ops *ops = rules->rows->ops;
+	const char *owner = rules->store->owner;
+
+	*moved = false;
+	if (ops->intend_ours == NULL)
+		return true;
+	switch (rules->call->kind) {
+	case CALL_INTEND: return ops->intend_ours(rules->rows, owner, given, moved, err);
+	case CALL_STARTED: return ops->start_ours(rules->rows, owner, given, moved, err);
+	case CALL_NOTE: return ops->note_ours(rules->rows, owner, given, moved, err);
+	case CALL_FINISH:
+		return ops->finish_ours(rules->rows, owner, given, rules->now_ms, moved, err) &&
+			(!*moved || rules_pass_on(rules, given, err));
+	default: return true;
+	}
 }
 
 static bool write_about(struct store_rules *rules, struct error *err)
 {
 	const struct job *given = rules->call->given[0];
 	struct store_row *row = NULL;
-	bool ok;
+	bool moved, ok;
 
+	if (!move_at_once(rules, given, &moved, err))
+		return false;
+	if (moved)
+		return true;
 	if (!rules_find_ours(rules, given, &row, err))
 		return false;
 	if (row == NULL)
@@ -188,7 +214,7 @@ static bool write_about(struct store_rules *rules, struct error *err)
 	case CALL_STARTED: ok = started(rules, row, given, err); break;
 	case CALL_RETRY: ok = retry(rules, row, given, err); break;
 	case CALL_NOTE_WAIT: ok = note_wait(rules, row, given, err); break;
-	case CALL_FINISH: ok = finish(rules, row, err); break;
+	case CALL_FINISH: ok = finish(rules, row, given, err); break;
 	default: panic("store: call %d is no write about a job", (int)rules->call->kind);
 	}
 	store_row_destroy(row);
@@ -219,8 +245,12 @@ static bool note_messages(struct store_rules *rules, struct error *err)
 	for (size_t i = 0; i < rules->call->given_count; i++) {
 		const struct job *given = rules->call->given[i];
 		struct store_row *row = NULL;
-		bool ok;
+		bool moved, ok;
 
+		if (!move_at_once(rules, given, &moved, err))
+			return false;
+		if (moved)
+			continue;
 		if (!rules_find_ours(rules, given, &row, err))
 			return false;
 		ok = row == NULL || note_message(rules, row, &given->message, err);

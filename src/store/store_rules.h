@@ -50,8 +50,8 @@ bool rules_grant_key(struct store_rules *rules, const char *key, struct error *e
 bool rules_advance(struct store_rules *rules, struct store_row *row, struct error *err);
 /* The first stage that holds a new job up; *grant is what it gets when none does and it has a key. */
 bool rules_first_stage(struct store_rules *rules, struct store_row *row, struct error *err);
-/* After row has ended: its key goes to the next, and the next of its group may move. */
-bool rules_pass_on(struct store_rules *rules, const struct store_row *row, struct error *err);
+/* After job has ended: its key goes to the next, and the next of its group may move. */
+bool rules_pass_on(struct store_rules *rules, const struct job *job, struct error *err);
 /* Moves jobs whose delay is over, up to max; *more when some are left. */
 bool rules_pass_delays(struct store_rules *rules, size_t max, bool *more, struct error *err);
 

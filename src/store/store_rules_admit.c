@@ -100,7 +100,7 @@ bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, b
 	if (ok)
 		ok = anew ? rows->ops->reopen(rows, row, err) : rows->ops->insert(rows, row, err);
 	for (size_t i = 0; ok && i < count; i++)
-		ok = rules_pass_on(rules, ended[i], err);
+		ok = rules_pass_on(rules, ended[i]->job, err);
 	store_rows_destroy(ended, count);
 	return ok;
 }
@@ -258,7 +258,7 @@ bool rules_admit(struct store_rules *rules, struct error *err)
 	/* A job owned by nobody who is registered would never be adopted. */
 	if (!all_released(call) && !rules_be_registered(rules, err))
 		return false;
-	if (call->err.kind != ERROR_NONE)
+	if (call->err != NULL)
 		return true;
 	/* Whose delay is over stands before whoever comes now. */
 	if (!rules_pass_delays(rules, LIMIT_SWEEP_JOBS, &more, err))

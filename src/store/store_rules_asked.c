@@ -33,7 +33,7 @@ static bool end_at_once(struct store_rules *rules, struct store_row *row, const 
 	free(job->detail);
 	job->detail = xasprintf("%s by %.*s", reason, LIMIT_JOB_DETAIL_BYTES - 64, rules->call->by);
 	store_call_answer(rules->call, STORE_ASKED_DONE, job);
-	return rules_end_for_others(rules, row, err) && rules_pass_on(rules, row, err);
+	return rules_end_for_others(rules, row, err) && rules_pass_on(rules, job, err);
 }
 
 /* Repeated, it is told again: who asked first stays in the record. */
@@ -119,10 +119,11 @@ static bool would_be_rejected(struct store_rules *rules, const struct job *job, 
 		return false;
 	*rejected = held.holder != NULL;
 	if (*rejected)
-		error_set(&rules->call->err, ERROR_REFUSED, "store: job %s does not wait for the lock \"%s\", which is held by"
+		error_set(store_call_error(rules->call), ERROR_REFUSED,
+			"store: job %s does not wait for the lock \"%s\", which is held by"
 			" job %s", job->id, job->lock_key, held.holder);
 	if (*rejected)
-		error_set_code(&rules->call->err, "conflict");
+		error_set_code(store_call_error(rules->call), "conflict");
 	free(held.holder);
 	return true;
 }

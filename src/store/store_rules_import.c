@@ -78,7 +78,8 @@ bool rules_import(struct store_rules *rules, struct error *err)
 	struct store_row *row = NULL;
 
 	if (!job_state_final(given->state) || !given->message.settled) {
-		error_set(&rules->call->err, ERROR_INVALID, "store: job %s is not at its end, and cannot be moved", given->id);
+		error_set(store_call_error(rules->call), ERROR_INVALID,
+			"store: job %s is not at its end, and cannot be moved", given->id);
 		return true;
 	}
 	if (!rules->rows->ops->find(rules->rows, given->id, &row, err))

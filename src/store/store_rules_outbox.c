@@ -40,7 +40,8 @@ static bool check_speaker(struct store_rules *rules, const struct job *speaker, 
 	is = row->job->state;
 	store_row_destroy(row);
 	if (!may_come_to(is, speaker->state))
-		error_set(&rules->call->err, ERROR_LOST, "store: job %s is %s and does not become %s", speaker->id,
+		error_set(store_call_error(rules->call), ERROR_LOST,
+			"store: job %s is %s and does not become %s", speaker->id,
 			job_state_name(is), job_state_name(speaker->state));
 	return true;
 }
@@ -52,14 +53,15 @@ bool rules_say(struct store_rules *rules, struct error *err)
 
 	for (size_t i = 0; i < call->said_count; i++) {
 		if (strlen(call->said[i].payload) > LIMIT_DELIVERY_BYTES) {
-			error_set(&rules->call->err, ERROR_INVALID, "store: what is to be told to %s has more than %d bytes",
+			error_set(store_call_error(rules->call), ERROR_INVALID,
+				"store: what is to be told to %s has more than %d bytes",
 				call->said[i].sink, LIMIT_DELIVERY_BYTES);
 			return true;
 		}
 	}
 	if (call->given_count > 0 && !check_speaker(rules, call->given[0], err))
 		return false;
-	if (call->err.kind != ERROR_NONE)
+	if (call->err != NULL)
 		return true;
 	if (call->dedup_key != NULL && !rules->rows->ops->was_said(rules->rows, call->dedup_key, &said, err))
 		return false;

@@ -32,7 +32,8 @@ static bool check_registration(struct store_rules *rules, struct error *err)
 	if (!rules->rows->ops->read_owner(rules->rows, store->owner, &found, &owner, err))
 		return false;
 	if (!found && store->registered)
-		error_set(&rules->call->err, ERROR_LOST, "store: the lease of %s had ended and its jobs were given to others",
+		error_set(store_call_error(rules->call), ERROR_LOST,
+			"store: the lease of %s had ended and its jobs were given to others",
 			store->owner);
 	return true;
 }
@@ -41,14 +42,14 @@ bool rules_renew(struct store_rules *rules, struct error *err)
 {
 	if (!check_registration(rules, err))
 		return false;
-	return rules->call->err.kind != ERROR_NONE || write_lease(rules, err);
+	return rules->call->err != NULL || write_lease(rules, err);
 }
 
 bool rules_be_registered(struct store_rules *rules, struct error *err)
 {
 	if (!check_registration(rules, err))
 		return false;
-	return rules->call->err.kind != ERROR_NONE || rules->store->registered || write_lease(rules, err);
+	return rules->call->err != NULL || rules->store->registered || write_lease(rules, err);
 }
 
 bool rules_owner_is_dead(struct store_rules *rules, const char *id, bool *dead, struct error *err)
@@ -111,7 +112,7 @@ bool rules_adopt(struct store_rules *rules, struct error *err)
 
 	if (!rules_be_registered(rules, err))
 		return false;
-	if (rules->call->err.kind != ERROR_NONE)
+	if (rules->call->err != NULL)
 		return true;
 	ok = rules_reap(rules, err) && rows->ops->unowned(rows, rules->call->max, &found, &count, err);
 	for (size_t i = 0; ok && i < count; i++) {

@@ -27,7 +27,8 @@ bool store_rules_read(struct store_rows *rows, struct store_call *call, struct e
 	case CALL_FIND: return read_job(rows, call, err);
 	case CALL_LIST: return ops->list(rows, call, err);
 	case CALL_COUNT:
-		return ops->count(rows, call->states, err) && (!call->wants_totals || ops->totals(rows, &call->totals, err));
+		return ops->count(rows, call->totals->jobs, err) &&
+			(!call->wants_totals || ops->totals(rows, call->totals, err));
 	case CALL_ATTEMPTS: return ops->list_attempts(rows, call, err);
 	case CALL_LOCKS: return ops->held_locks(rows, call, err);
 	case CALL_WHY: return rules_why(rows, call->name, &call->why, err);

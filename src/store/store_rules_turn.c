@@ -36,18 +36,24 @@ static bool hold(struct store_rules *rules, const struct job *job, int64_t last_
 	return rules->rows->ops->write_lock(rules->rows, job->lock_key, &held, err);
 }
 
+static bool grant_free_key(struct store_rules *rules, const char *key, int64_t last_grant, struct error *err)
+{
+	struct store_row *next = NULL;
+	bool ok = rules->rows->ops->next_waiter(rules->rows, key, &next, err);
+
+	if (ok && next != NULL)
+		ok = hold(rules, next->job, last_grant, err) && make_ready(rules, next, last_grant + 1, err);
+	store_row_destroy(next);
+	return ok;
+}
+
 bool rules_grant_key(struct store_rules *rules, const char *key, struct error *err)
 {
-	struct store_rows *rows = rules->rows;
-	struct store_row *next = NULL;
 	struct store_held held = { 0 };
-	bool ok = rows->ops->read_lock(rows, key, &held, err);
+	bool ok = rules->rows->ops->read_lock(rules->rows, key, &held, err);
 
 	if (ok && held.holder == NULL)
-		ok = rows->ops->next_waiter(rows, key, &next, err);
-	if (ok && next != NULL)
-		ok = hold(rules, next->job, held.grant, err) && make_ready(rules, next, held.grant + 1, err);
-	store_row_destroy(next);
+		ok = grant_free_key(rules, key, held.grant, err);
 	free(held.holder);
 	return ok;
 }
@@ -122,21 +128,14 @@ bool rules_first_stage(struct store_rules *rules, struct store_row *row, struct 
 
 static bool pass_key(struct store_rules *rules, const struct job *job, struct error *err)
 {
-	struct store_rows *rows = rules->rows;
-	struct store_held held = { 0 };
-	bool ours;
+	bool freed;
 
 	if (!rules_needs_key(job) || job->grant == 0)
 		return true;
-	if (!rows->ops->read_lock(rows, job->lock_key, &held, err))
+	/* By its grant: a key that was given on by hand is not ours to free. */
+	if (!rules->rows->ops->free_lock(rules->rows, job->lock_key, job->grant, &freed, err))
 		return false;
-	/* Compared by grant too: a key that was given on by hand is not ours to free. */
-	ours = held.holder != NULL && held.grant == job->grant;
-	free(held.holder);
-	held.holder = NULL;
-	if (!ours)
-		return true;
-	return rows->ops->write_lock(rows, job->lock_key, &held, err) && rules_grant_key(rules, job->lock_key, err);
+	return !freed || grant_free_key(rules, job->lock_key, job->grant, err);
 }
 
 /* The group first: its next one may have been accepted before whoever waits at the key that is passed. */
@@ -154,9 +153,9 @@ static bool pass_group(struct store_rules *rules, const struct job *job, struct 
 	return ok;
 }
 
-bool rules_pass_on(struct store_rules *rules, const struct store_row *row, struct error *err)
+bool rules_pass_on(struct store_rules *rules, const struct job *job, struct error *err)
 {
-	return pass_group(rules, row->job, err) && pass_key(rules, row->job, err);
+	return pass_group(rules, job, err) && pass_key(rules, job, err);
 }
 
 bool rules_pass_delays(struct store_rules *rules, size_t max, bool *more, struct error *err)

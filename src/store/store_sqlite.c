@@ -79,9 +79,19 @@ static void sqlite_close(struct store *store)
 	free(sqlite);
 }
 
+/* The statements that read jobs take 15 KB each, most of it room for what is known of their columns. */
+static void sqlite_rest(struct store *store)
+{
+	struct store_sqlite *sqlite = sqlite_of(store);
+
+	sql_finish(sqlite);
+	sqlite3_db_release_memory(sqlite->db);
+}
+
 static const struct store_ops ops = {
 	.close = sqlite_close,
 	.submit = sqlite_submit,
+	.rest = sqlite_rest,
 };
 
 static const struct store_rows_ops *rows_ops(void)
@@ -89,6 +99,7 @@ static const struct store_rows_ops *rows_ops(void)
 	static struct store_rows_ops made;      /* the same each time it is made */
 
 	store_sqlite_rows_ops(&made);
+	store_sqlite_ours_ops(&made);
 	store_sqlite_turn_ops(&made);
 	store_sqlite_crash_ops(&made);
 	store_sqlite_bucket_ops(&made);
@@ -210,6 +221,8 @@ struct store *store_sqlite_open(const char *rest, const struct store_options *op
 	}
 	/* Nobody asks what SQLite has allocated, and to count it costs a lock each time.  Refused once SQLite is in use. */
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	/* Pages of the cache are allocated as they come, not twenty of them at once. */
+	sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 	sqlite = xnew(struct store_sqlite);
 	store_init(&sqlite->store, &ops, options, "store");
 	sqlite->rows.ops = rows_ops();

@@ -10,6 +10,7 @@
  *      store_sqlite_fair.c     no writer waits for ever
  *      store_sqlite_sql.c      every statement, prepared once
  *      store_sqlite_rows.c     row <-> struct job
+ *      store_sqlite_ours.c     an owner's usual moves
  *      store_sqlite_turn.c     who is next, locks, owners
  *      store_sqlite_crash.c    crashes of workers
  *      store_sqlite_bucket.c   rates
@@ -36,6 +37,7 @@ struct store_sqlite {
 	double forced_s;                /* monotonic, of the last try to have the whole log copied */
 	double busy_since_s;            /* monotonic; 0: the last try found the lock free */
 	double read_busy_since_s;       /* likewise, of reading */
+	enum { CRASHES_UNKNOWN, CRASHES_NONE, CRASHES_SOME } crashes;   /* are there any; known while a transaction reads */
 	unsigned busy_tries;
 	int fair_fd;                    /* -1: none */
 	bool asking;                    /* for a turn, as we have waited long */
@@ -99,7 +101,13 @@ bool store_sqlite_all_rows(struct store_sqlite *sqlite, sqlite3_stmt *statement,
 /* The first column of the first row of a query; 0 for none. */
 bool store_sqlite_one_integer(struct store_sqlite *sqlite, sqlite3_stmt *statement, int64_t *integer,
 	struct error *err);
+/* The job's attempt becomes, starts or ends as it says; its row is the caller's. */
+bool store_sqlite_write_attempt(struct store_sqlite *sqlite, const struct job *job, struct error *err);
+bool store_sqlite_start_attempt(struct store_sqlite *sqlite, const struct job *job, struct error *err);
+bool store_sqlite_end_attempt(struct store_sqlite *sqlite, const struct job *job, const struct store_attempt_end *end,
+	struct error *err);
 void store_sqlite_rows_ops(struct store_rows_ops *ops);
+void store_sqlite_ours_ops(struct store_rows_ops *ops);
 void store_sqlite_turn_ops(struct store_rows_ops *ops);
 void store_sqlite_crash_ops(struct store_rows_ops *ops);
 void store_sqlite_bucket_ops(struct store_rows_ops *ops);

@@ -18,11 +18,10 @@ enum {
 	FORCE_WAIT_MS = 50,             /* how long the loop may stand still for them, and for readers */
 	FORCE_PAUSE_S = 1,
 	BUSY_FIRST_MS = 1,              /* doubled at each of the first tries */
-	BUSY_DOUBLINGS = 5,
-	BUSY_MAX_MS = 40,
+	BUSY_DOUBLINGS = 2,
+	BUSY_MAX_MS = 4,                /* about as long as a commit: who sleeps for longer lets the others' turns pass */
 	BUSY_GIVE_UP_S = 30,
 	BUSY_ASK_MS = 100,              /* who has waited so long asks the others to pause */
-	BUSY_ASKING_MS = 4,             /* and then tries so often */
 	GIVE_WAY_MS = 10,               /* the pause, in which whoever asks tries at least once */
 };
 
@@ -177,8 +176,6 @@ static bool wait_for_lock(struct store_sqlite *sqlite, struct list *calls, struc
 	}
 	if ((now_s - sqlite->busy_since_s) * 1000 > BUSY_ASK_MS)
 		store_sqlite_fair_ask(sqlite);
-	if (sqlite->asking)
-		delay_ms = BUSY_ASKING_MS;
 	if (now_s - sqlite->busy_since_s > BUSY_GIVE_UP_S) {
 		error_set(err, ERROR_TEMPORARY, "store: %s has been locked by another process for %d s", sqlite->path,
 			BUSY_GIVE_UP_S);

@@ -10,12 +10,20 @@
 static const double READ_AGAIN_S = 0.02;
 enum { READ_GIVE_UP_S = 5 };
 
+static enum sql which_list(const struct store_filter *filter)
+{
+	if (filter->project != NULL)
+		return SQL_LIST_PROJECT;
+	if (filter->state < 0)
+		return SQL_LIST;
+	return job_state_final((enum job_state)filter->state) ? SQL_LIST_FINAL : SQL_LIST_OPEN;
+}
+
 static bool list(struct store_rows *rows, struct store_call *call, struct error *err)
 {
 	const struct store_filter *filter = &call->filter;
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
-	enum sql which = filter->project != NULL ? SQL_LIST_PROJECT : filter->state >= 0 ? SQL_LIST_STATE : SQL_LIST;
-	sqlite3_stmt *at = sql_query(sqlite, which, err,
+	sqlite3_stmt *at = sql_query(sqlite, which_list(filter), err,
 		SQL_INTEGER(filter->before_seq > 0 ? filter->before_seq : INT64_MAX), SQL_TEXT(filter->project),
 		SQL_TEXT(filter->deployer),
 		SQL_TEXT(filter->state >= 0 ? job_state_name((enum job_state)filter->state) : NULL),
@@ -133,6 +141,7 @@ static bool read_all(struct store_sqlite *sqlite, struct list *calls)
 	}
 	if (!sqlite3_get_autocommit(sqlite->db))
 		sql_run_values(sqlite, SQL_COMMIT, NULL, NULL, 0);
+	sqlite->crashes = CRASHES_UNKNOWN;
 	if (free || !patient)
 		sqlite->read_busy_since_s = 0;
 	else if (sqlite->read_busy_since_s == 0)

@@ -237,36 +237,49 @@ static bool write_owner(struct store_rows *rows, const struct store_row *row, st
 		SQL_INTEGER(row->job->fence), SQL_INTEGER(row->news));
 }
 
+bool store_sqlite_write_attempt(struct store_sqlite *sqlite, const struct job *job, struct error *err)
+{
+	const struct job_attempt *attempt = &job->attempt;
+
+	return sql_run(sqlite, SQL_BEGIN_ATTEMPT, err, SQL_INTEGER(job->seq), SQL_INTEGER(attempt->number),
+		SQL_INTEGER(attempt->step), SQL_TEXT(attempt->token), SQL_TEXT(attempt->request), SQL_TEXT(attempt->handle),
+		SQL_INTEGER(attempt->intended_ms), SQL_INTEGER(attempt->started_ms), SQL_INTEGER(attempt->timeout_ms));
+}
+
+bool store_sqlite_start_attempt(struct store_sqlite *sqlite, const struct job *job, struct error *err)
+{
+	const struct job_attempt *attempt = &job->attempt;
+
+	return sql_run(sqlite, SQL_START_ATTEMPT, err, SQL_INTEGER(job->seq), SQL_INTEGER(attempt->number),
+		SQL_INTEGER(attempt->step), SQL_TEXT(attempt->handle), SQL_INTEGER(attempt->started_ms));
+}
+
+bool store_sqlite_end_attempt(struct store_sqlite *sqlite, const struct job *job, const struct store_attempt_end *end,
+	struct error *err)
+{
+	return sql_run(sqlite, SQL_END_ATTEMPT, err, SQL_INTEGER(job->seq), SQL_INTEGER(job->attempt.number),
+		SQL_INTEGER(job->attempt.step), SQL_TEXT(end->reason), SQL_INTEGER(end->at_ms), SQL_INTEGER(end->exit_code));
+}
+
 static bool begin_attempt(struct store_rows *rows, const struct store_row *row, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
 	const struct job_attempt *attempt = &row->job->attempt;
 
-	return sql_run(sqlite, SQL_BEGIN_ATTEMPT, err, SQL_INTEGER(row->job->seq), SQL_INTEGER(attempt->number),
-			SQL_INTEGER(attempt->step), SQL_TEXT(attempt->token), SQL_TEXT(attempt->request),
-			SQL_TEXT(attempt->handle), SQL_INTEGER(attempt->intended_ms), SQL_INTEGER(attempt->started_ms),
-			SQL_INTEGER(attempt->timeout_ms)) &&
+	return store_sqlite_write_attempt(sqlite, row->job, err) &&
 		sql_run(sqlite, SQL_CURRENT_ATTEMPT, err, SQL_INTEGER(row->job->seq), SQL_INTEGER(attempt->number),
 			SQL_INTEGER(attempt->step));
 }
 
 static bool start_attempt(struct store_rows *rows, const struct store_row *row, struct error *err)
 {
-	const struct job_attempt *attempt = &row->job->attempt;
-
-	return sql_run(store_sqlite_of(rows), SQL_START_ATTEMPT, err, SQL_INTEGER(row->job->seq),
-		SQL_INTEGER(attempt->number), SQL_INTEGER(attempt->step), SQL_TEXT(attempt->handle),
-		SQL_INTEGER(attempt->started_ms));
+	return store_sqlite_start_attempt(store_sqlite_of(rows), row->job, err);
 }
 
 static bool end_attempt(struct store_rows *rows, const struct store_row *row, const struct store_attempt_end *end,
 	struct error *err)
 {
-	const struct job_attempt *attempt = &row->job->attempt;
-
-	return sql_run(store_sqlite_of(rows), SQL_END_ATTEMPT, err, SQL_INTEGER(row->job->seq),
-		SQL_INTEGER(attempt->number), SQL_INTEGER(attempt->step), SQL_TEXT(end->reason), SQL_INTEGER(end->at_ms),
-		SQL_INTEGER(end->exit_code));
+	return store_sqlite_end_attempt(store_sqlite_of(rows), row->job, end, err);
 }
 
 /* -- what may be forgotten ----------------------------------------------------------------------- */

@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_sqlite_sql.c - see store_sqlite_sql.h.
  *
- * The conditions on wait, live and news are written as literals since the planner uses a
+ * OR FAIL, in what each job passes through and a trigger may follow: otherwise SQLite copies each page before it
+ * is changed, to take back alone a statement that fails halfway.  Here all of its transaction is taken back, or all
+ * since a savepoint.
+ *
+ * The conditions on wait, live, open and news are written as literals since the planner uses a
  * partial index only where it can see its condition. */
 #include "store/store_sqlite_sql.h"
 
 #include "base/mem.h"
 #include "store/store_sqlite.h"
 
-/* The columns that store_sqlite_read_row() reads, in its order. */
+/* The columns that store_sqlite_read_row() reads, in its order.  With each bare column a statement keeps the names of
+ * its database, its table and its like, 11 KB for these; hence the signs, which change no value. */
 #define ROW \
-	"SELECT j.seq, j.id, j.project, j.deployer, j.queue, j.lock_key, j.policy, j.priority, j.not_before_ms," \
-	" j.commit_hash, j.ref, j.stage, j.state, j.wait, j.news, j.reason, j.detail, j.exit_code, j.accepted_ms," \
-	" j.finished_ms, j.message_id, j.receipt, j.message_group, j.hidden_until_ms, j.received_ms, j.deliveries," \
-	" j.settled, j.attempt, j.step, j.owner, j.fence, j.lock_grant, a.token, a.handle, a.intended_ms, a.started_ms," \
-	" j.rank, j.failures, j.waits_for, j.next_try_ms, j.cancelled_by, j.cancel_reason, j.losses, a.timeout_ms" \
+	"SELECT +j.seq, +j.id, +j.project, +j.deployer, +j.queue, +j.lock_key, +j.policy, +j.priority, +j.not_before_ms," \
+	" +j.commit_hash, +j.ref, +j.stage, +j.state, +j.wait, +j.news, +j.reason, +j.detail, +j.exit_code, +j.accepted_ms," \
+	" +j.finished_ms, +j.message_id, +j.receipt, +j.message_group, +j.hidden_until_ms, +j.received_ms, +j.deliveries," \
+	" +j.settled, +j.attempt, +j.step, +j.owner, +j.fence, +j.lock_grant, +a.token, +a.handle, +a.intended_ms, +a.started_ms," \
+	" +j.rank, +j.failures, +j.waits_for, +j.next_try_ms, +j.cancelled_by, +j.cancel_reason, +j.losses, +a.timeout_ms" \
 	" FROM jobs j LEFT JOIN attempts a ON a.job = j.seq AND a.number = j.attempt AND a.step = j.step "
+
+/* The row that its owner means: by place, as that is found at once, and by all that makes it the owner's. */
+#define OURS " WHERE seq = ?1 AND id = ?2 AND owner = ?3 AND fence = ?4 AND "
 
 #define DELIVERY \
 	"SELECT id, sink, event, job_id, payload, created_ms, next_try_ms, tries, error, dead FROM outbox "
@@ -35,7 +43,7 @@ static const char *const texts[SQL_STATEMENTS] = {
 	/* One row for each of a few tables. */
 	[SQL_NEXT_SEQ] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0) + 1",
 	[SQL_NOTE_SEQ] = "UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'jobs'",
-	[SQL_INSERT_JOB] = "INSERT INTO jobs (id, project, deployer, queue, lock_key, policy, priority, not_before_ms,"
+	[SQL_INSERT_JOB] = "INSERT OR FAIL INTO jobs (id, project, deployer, queue, lock_key, policy, priority, not_before_ms,"
 		" commit_hash, ref, stage, state, wait, open, live, reason, detail, exit_code, accepted_ms, finished_ms,"
 		" message_id, receipt, message_group, hidden_until_ms, received_ms, deliveries, settled, owner, fence,"
 		" lock_grant, seq, rank) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
@@ -50,6 +58,19 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_MESSAGE] = "UPDATE jobs SET receipt = ?2, hidden_until_ms = ?3, received_ms = ?4, deliveries = ?5,"
 		" settled = ?6, live = ?7, news = ?8 WHERE seq = ?1",
 	[SQL_OWNER] = "UPDATE jobs SET owner = ?2, fence = ?3, news = ?4 WHERE seq = ?1",
+
+	/* What a column gets is not named where it has that already: an index is looked at for each column of it that is. */
+	[SQL_INTEND_OURS] = "UPDATE jobs SET state = 'launching', news = 0, waits_for = NULL, next_try_ms = 0, attempt = ?5,"
+		" step = ?6" OURS "state = 'queued' AND news <= 1",
+	[SQL_START_OURS] = "UPDATE jobs SET state = 'running', waits_for = NULL, next_try_ms = 0" OURS
+		"state = 'launching' AND attempt = ?5 AND step = ?6",
+	[SQL_FINISH_OURS] = "UPDATE OR FAIL jobs SET state = ?7, reason = ?8, detail = ?9, exit_code = ?10, finished_ms = ?11,"
+		" open = 0, waits_for = NULL, next_try_ms = 0" OURS "state = 'running' AND attempt = ?5 AND step = ?6"
+		" AND news = 0 AND settled = 0 AND message_group IS NULL AND lock_key = ?12 AND lock_grant = ?13",
+	[SQL_SETTLE_OURS] = "UPDATE jobs SET receipt = NULL, hidden_until_ms = ?5, received_ms = ?6, deliveries = ?7,"
+		" settled = 1, live = 0" OURS "open = 0 AND settled = 0 AND received_ms <= ?6",
+	[SQL_HIDE_OURS] = "UPDATE jobs SET hidden_until_ms = ?5, received_ms = ?6, deliveries = ?7, receipt = ?8" OURS
+		"settled = 0 AND received_ms <= ?6",
 
 	[SQL_REOPEN_BODY] = "UPDATE bodies SET job = ?2 WHERE job = (SELECT seq FROM jobs WHERE id = ?1)",
 	[SQL_REOPEN_ATTEMPTS] = "UPDATE attempts SET job = ?2 WHERE job = (SELECT seq FROM jobs WHERE id = ?1)",
@@ -83,6 +104,7 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_READ_LOCK] = "SELECT holder, last_grant, since_ms FROM locks WHERE key = ?1",
 	[SQL_WRITE_LOCK] = "INSERT INTO locks (key, holder, last_grant, since_ms) VALUES (?1, ?2, ?3, ?4)"
 		" ON CONFLICT (key) DO UPDATE SET holder = ?2, last_grant = ?3, since_ms = ?4",
+	[SQL_FREE_LOCK] = "UPDATE locks SET holder = NULL WHERE key = ?1 AND last_grant = ?2 AND holder IS NOT NULL",
 	[SQL_HELD_LOCKS] = "SELECT l.key, l.holder, (SELECT j.project FROM jobs j WHERE j.id = l.holder), l.last_grant,"
 		" l.since_ms, (SELECT count(*) FROM jobs w WHERE w.lock_key = l.key AND w.wait = 3)"
 		" FROM locks l WHERE l.holder IS NOT NULL AND l.key > ?1 ORDER BY l.key LIMIT ?2",
@@ -98,6 +120,7 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_WITH_NEWS] = ROW "WHERE j.owner = ?1 AND j.news > 0 ORDER BY j.seq LIMIT ?2",
 
 	[SQL_ADD_CRASH] = "INSERT INTO crashes (key, owner, at_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+	[SQL_ANY_CRASH] = "SELECT 1 FROM crashes LIMIT 1",
 	[SQL_COUNT_CRASHES] = "SELECT count(*) FROM crashes WHERE key = ?1",
 	[SQL_FORGET_CRASHES_OF] = "DELETE FROM crashes WHERE key = ?1",
 	[SQL_FORGET_OLD_CRASHES] = "DELETE FROM crashes WHERE at_ms < ?1",
@@ -134,20 +157,23 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_FORGET_JOBLESS] = "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE job_id IS NULL"
 		" AND created_ms < ?1 AND (+open = 0 OR created_ms < ?2) ORDER BY created_ms LIMIT ?3)",
 
+	/* A view: who has ended is counted already, who is open is counted along an index. */
 	[SQL_COUNT] = "SELECT state, jobs FROM counts",
-	/* An index each, of no more entries than are counted. */
+	/* An index each, of no more entries than are counted or under way. */
 	[SQL_TOTALS] = "SELECT (SELECT count(*) FROM locks WHERE holder IS NOT NULL AND key > ''),"
 		" (SELECT count(*) FROM jobs WHERE wait = 3 AND lock_key > ''),"
 		" (SELECT count(*) FROM outbox WHERE open = 1 AND dead = 0 AND next_try_ms >= 0),"
 		" (SELECT count(*) FROM outbox WHERE dead = 1),"
-		" (SELECT accepted_ms FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1),"
-		" (SELECT accepted_ms FROM jobs WHERE state = 'waiting' ORDER BY seq LIMIT 1)",
+		" (SELECT accepted_ms FROM jobs WHERE open = 1 AND state = 'queued' ORDER BY seq LIMIT 1),"
+		" (SELECT accepted_ms FROM jobs WHERE open = 1 AND state = 'waiting' ORDER BY seq LIMIT 1)",
 	[SQL_LIST] = ROW "WHERE j.seq < ?1 AND (?2 IS NULL OR j.project = ?2) AND (?3 IS NULL OR j.deployer = ?3)"
 		" AND (?4 IS NULL OR j.state = ?4) ORDER BY j.seq DESC LIMIT ?5",
 	[SQL_LIST_PROJECT] = ROW "WHERE j.seq < ?1 AND j.project = ?2 AND (?3 IS NULL OR j.deployer = ?3)"
 		" AND (?4 IS NULL OR +j.state = ?4) ORDER BY j.seq DESC LIMIT ?5",
-	[SQL_LIST_STATE] = ROW "WHERE j.seq < ?1 AND (?2 IS NULL OR +j.project = ?2) AND (?3 IS NULL OR j.deployer = ?3)"
-		" AND j.state = ?4 ORDER BY j.seq DESC LIMIT ?5",
+	[SQL_LIST_OPEN] = ROW "WHERE j.open = 1 AND j.seq < ?1 AND (?2 IS NULL OR +j.project = ?2)"
+		" AND (?3 IS NULL OR j.deployer = ?3) AND j.state = ?4 ORDER BY j.seq DESC LIMIT ?5",
+	[SQL_LIST_FINAL] = ROW "WHERE j.open = 0 AND j.seq < ?1 AND (?2 IS NULL OR +j.project = ?2)"
+		" AND (?3 IS NULL OR j.deployer = ?3) AND j.state = ?4 ORDER BY j.seq DESC LIMIT ?5",
 };
 
 const char *sql_text(enum sql which)
@@ -224,8 +250,10 @@ bool sql_run_values(struct store_sqlite *sqlite, enum sql which, struct error *e
 
 void sql_finish(struct store_sqlite *sqlite)
 {
-	for (int i = 0; i < SQL_STATEMENTS; i++)
+	for (int i = 0; i < SQL_STATEMENTS; i++) {
 		sqlite3_finalize(sqlite->prepared[i]);
+		sqlite->prepared[i] = NULL;
+	}
 }
 
 char *sql_column_text(sqlite3_stmt *statement, int column)

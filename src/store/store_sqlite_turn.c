@@ -92,6 +92,15 @@ static bool write_lock(struct store_rows *rows, const char *key, const struct st
 		SQL_INTEGER(held->grant), SQL_INTEGER(held->since_ms));
 }
 
+static bool free_lock(struct store_rows *rows, const char *key, int64_t grant, bool *freed, struct error *err)
+{
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	bool ok = sql_run(sqlite, SQL_FREE_LOCK, err, SQL_TEXT(key), SQL_INTEGER(grant));
+
+	*freed = ok && sqlite3_changes(sqlite->db) > 0;
+	return ok;
+}
+
 static bool held_locks(struct store_rows *rows, struct store_call *call, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
@@ -198,6 +207,7 @@ void store_sqlite_turn_ops(struct store_rows_ops *ops)
 	ops->count_group_ahead = count_group_ahead;
 	ops->read_lock = read_lock;
 	ops->write_lock = write_lock;
+	ops->free_lock = free_lock;
 	ops->held_locks = held_locks;
 	ops->read_owner = read_owner;
 	ops->write_owner_row = write_owner_row;

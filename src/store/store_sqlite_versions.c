@@ -123,10 +123,37 @@ static const char version_3[] =
 static const char version_4[] =
 	"ALTER TABLE attempts ADD COLUMN exit_code INTEGER NOT NULL DEFAULT -1;";
 
+/* A move from one open state to another costs its row and one entry of an index, along which the open ones are counted
+ * when somebody asks; only who has ended is counted here.
+ *
+ * counts is what it was for whoever reads it, and the workers of the version before count by the new triggers.  Their
+ * looks at one state look at all jobs, until they are gone. */
+static const char version_5[] =
+	"DROP TRIGGER jobs_inserted;"
+	"DROP TRIGGER jobs_moved;"
+	"DROP TRIGGER jobs_deleted;"
+	"DROP INDEX jobs_state;"
+	"CREATE INDEX jobs_open ON jobs (state, open) WHERE open = 1;"
+	"CREATE INDEX jobs_final ON jobs (state, seq) WHERE open = 0;"
+	"CREATE TABLE ended (state TEXT PRIMARY KEY, jobs INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO ended SELECT column1, coalesce((SELECT jobs FROM counts WHERE state = column1), 0)"
+	" FROM (VALUES ('succeeded'), ('failed'), ('cancelled'), ('superseded'));"
+	"DROP TABLE counts;"
+	"CREATE VIEW counts AS SELECT state, jobs FROM ended UNION ALL"
+	" SELECT state, count(*) AS jobs FROM jobs WHERE open = 1 GROUP BY state;"
+	"CREATE TRIGGER jobs_inserted AFTER INSERT ON jobs WHEN NEW.open = 0 BEGIN"
+	" UPDATE ended SET jobs = jobs + 1 WHERE state = NEW.state; END;"
+	"CREATE TRIGGER jobs_ended_or_not AFTER UPDATE OF open ON jobs WHEN OLD.open <> NEW.open BEGIN"
+	" UPDATE ended SET jobs = jobs + OLD.open - NEW.open"
+	" WHERE state = CASE NEW.open WHEN 0 THEN NEW.state ELSE OLD.state END; END;"
+	"CREATE TRIGGER jobs_deleted AFTER DELETE ON jobs WHEN OLD.open = 0 BEGIN"
+	" UPDATE ended SET jobs = jobs - 1 WHERE state = OLD.state; END;";
+
 const struct store_sqlite_migration store_sqlite_migrations[] = {
 	{ version_1 },
 	{ version_2 },
 	{ version_3 },
 	{ version_4 },
+	{ version_5 },
 };
 const int store_sqlite_version = sizeof(store_sqlite_migrations) / sizeof(store_sqlite_migrations[0]);

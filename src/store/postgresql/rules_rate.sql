@@ -1,13 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
--- rules_rate.sql - one bucket of tokens for all who call the same account.  The rate begins at what is promised,
--- doubles while somebody waits for tokens and nobody is throttled, and is halved when somebody is; each step takes a
--- second at least, as the owners tell of the same throttling one after another.
+-- rules_rate.sql - one bucket of tokens for all who call the same account.  The rate begins at what is promised
+-- or said by the operator, doubles while somebody waits for tokens and nobody is throttled, and is halved when somebody
+-- is; each step takes a second at least, as the owners tell of the same throttling one after another.  What one asks for
+-- at most bounds what he raises; a higher rate falls slowly while he asks, as another may still need it, who raises it
+-- again.
 CREATE OR REPLACE FUNCTION take_rate(ask jsonb) RETURNS jsonb LANGUAGE plpgsql
 AS $$
 DECLARE
 	now bigint := lease_now_ms();
 	initial double precision := ask->>'initial_per_s';
 	most double precision := ask->>'max_per_s';
+	-- Workers of an earlier version don't say.
+	begins double precision := coalesce((ask->>'begin_per_s')::double precision, 0);
+	forgiven_ms constant bigint := 600000;
 	burst double precision := greatest((ask->>'burst')::double precision, 1);
 	want double precision := ask->>'want';
 	given double precision := 0;
@@ -20,12 +25,16 @@ BEGIN
 	END IF;
 	SELECT * INTO at FROM rates WHERE bucket = ask->>'bucket';
 	IF NOT FOUND THEN
-		at := (ask->>'bucket', burst, initial, now, now - 1000, now, false);
+		at := (ask->>'bucket', burst, initial, now, now - forgiven_ms, now, false);
 	END IF;
 	-- The limits may have been configured anew since.
-	at.per_s := least(greatest(at.per_s, initial), most);
+	at.per_s := greatest(at.per_s, initial);
+	IF now - at.halved_ms >= forgiven_ms THEN
+		at.per_s := greatest(at.per_s, least(begins, most));
+	END IF;
 	IF now > at.filled_ms THEN
 		at.tokens := at.tokens + at.per_s * (now - at.filled_ms) / 1000;
+		at.per_s := greatest(least(at.per_s, most), at.per_s * (1 - 0.02 * (now - at.filled_ms) / 1000));
 		at.filled_ms := now;
 	END IF;
 	at.tokens := least(at.tokens, burst);
@@ -39,7 +48,7 @@ BEGIN
 		at.raised_ms := now;
 		at.short_of := false;
 	ELSIF at.short_of AND now - at.raised_ms >= 1000 THEN
-		at.per_s := least(at.per_s * 2, most);
+		at.per_s := greatest(at.per_s, least(at.per_s * 2, most));
 		at.raised_ms := now;
 		at.short_of := false;
 	END IF;

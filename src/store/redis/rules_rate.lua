@@ -2,15 +2,19 @@
 -- rules_rate.lua - one bucket of tokens for all who call the same account.
 --
 -- What AWS would let us call per second is not known, and others may call, too: so the rate begins at
--- what is promised, doubles while somebody waits for tokens and nobody is throttled, and is halved when
--- somebody is.  Each step takes a second at least, as the owners tell of the same throttling one after
--- another.
+-- what is promised or said by the operator, doubles while somebody waits for tokens and nobody is throttled, and
+-- is halved when somebody is.  Each step takes a second at least, as the owners tell of the same throttling one
+-- after another.  What one asks for at most bounds what he raises; a higher rate falls slowly while he asks, as
+-- another may still need it, who raises it again.
 
 local RATE_STEP_MS = 1000
+local RATE_FORGIVEN_MS = 600000
 -- Who asks for one token at a time pays a round trip for each.
 local BULK_S = 0.25
--- A bucket that nobody asks for is full again by then.
-local BUCKET_KEPT_MS = 3600000
+-- Of a rate above what is asked for at most.
+local FALL_PER_S = 0.02
+-- What was found out is worth keeping over a quiet week.
+local BUCKET_KEPT_MS = 30 * 86400000
 
 local BUCKET = { 'tokens', 'per_s', 'filled_ms', 'halved_ms', 'raised_ms', 'short_of' }
 
@@ -18,7 +22,7 @@ local function read_bucket(name, ask)
 	local bucket = pairs_to_table(command('HGETALL', name))
 	if not bucket.tokens then
 		return { tokens = ask.burst, per_s = ask.initial_per_s, filled_ms = rate_now_ms,
-			halved_ms = rate_now_ms - RATE_STEP_MS, raised_ms = rate_now_ms, short_of = 0 }
+			halved_ms = rate_now_ms - RATE_FORGIVEN_MS, raised_ms = rate_now_ms, short_of = 0 }
 	end
 	for _, field in ipairs(BUCKET) do
 		bucket[field] = tonumber(bucket[field])
@@ -35,9 +39,14 @@ end
 
 local function refill(bucket, ask)
 	-- The limits may have been configured anew since.
-	bucket.per_s = math.min(math.max(bucket.per_s, ask.initial_per_s), ask.max_per_s)
+	bucket.per_s = math.max(bucket.per_s, ask.initial_per_s)
+	if rate_now_ms - bucket.halved_ms >= RATE_FORGIVEN_MS then
+		bucket.per_s = math.max(bucket.per_s, math.min(ask.begin_per_s, ask.max_per_s))
+	end
 	if rate_now_ms > bucket.filled_ms then
-		bucket.tokens = bucket.tokens + bucket.per_s * (rate_now_ms - bucket.filled_ms) / 1000
+		local passed_s = (rate_now_ms - bucket.filled_ms) / 1000
+		bucket.tokens = bucket.tokens + bucket.per_s * passed_s
+		bucket.per_s = math.max(math.min(bucket.per_s, ask.max_per_s), bucket.per_s * (1 - FALL_PER_S * passed_s))
 		bucket.filled_ms = rate_now_ms
 	end
 	bucket.tokens = math.min(bucket.tokens, ask.burst)
@@ -54,7 +63,7 @@ local function adapt(bucket, ask)
 		bucket.raised_ms = rate_now_ms
 		bucket.short_of = 0
 	elseif bucket.short_of == 1 and rate_now_ms - bucket.raised_ms >= RATE_STEP_MS then
-		bucket.per_s = math.min(bucket.per_s * 2, ask.max_per_s)
+		bucket.per_s = math.max(bucket.per_s, math.min(bucket.per_s * 2, ask.max_per_s))
 		bucket.raised_ms = rate_now_ms
 		bucket.short_of = 0
 	end
@@ -76,6 +85,7 @@ end
 
 function rules.take_rate(call)
 	local ask = { initial_per_s = tonumber(call.initial_per_s), max_per_s = tonumber(call.max_per_s),
+		begin_per_s = tonumber(call.begin_per_s),
 		burst = math.max(tonumber(call.burst), 1), want = tonumber(call.want), throttles = tonumber(call.throttles) }
 	if ask.initial_per_s <= 0 or ask.max_per_s < ask.initial_per_s then
 		refuse('invalid', 'store: the rate of ' .. call.bucket .. ' begins at ' .. call.initial_per_s ..

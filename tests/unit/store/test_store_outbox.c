@@ -598,9 +598,63 @@ static void rate_follows_throttles_and_demand(void **state)
 			!is_about(given.wait_s, step->want_wait_s))
 			fail_msg("%s: %u tokens, %g a second, wait %g s", step->name, given.tokens, given.per_s, given.wait_s);
 	}
-	/* Of a boot that is over nothing is true any more. */
-	ask.want = 40;
-	assert_int_equal(rules_take(&bucket, &ask, "next boot", 5).tokens, 40);
+}
+
+static const struct rate_step begun_steps[] = {
+	{ "it begins where it is said", 0, 300, 0, 200, 200, 0.25 },
+	{ "throttled: halved", 100, 0, 1, 0, 100, 0 },
+	{ "and again", 1000, 0, 1, 0, 50, 0 },
+	{ "and again", 1000, 0, 1, 0, 25, 0 },
+	{ "down to what everybody has", 1000, 0, 1, 0, 20, 0 },
+	{ "not forgotten for minutes", 590000, 1, 0, 1, 20, 0 },
+	{ "it begins again", 10000, 1, 0, 1, 200, 0 },
+};
+
+static void rate_begins_where_it_is_said_unless_it_was_throttled(void **state)
+{
+	struct store_rate_ask ask = { .bucket = "b", .initial_per_s = 20, .begin_per_s = 200, .max_per_s = 1000, .burst = 200 };
+	struct store_bucket bucket = { 0 };
+	int64_t now_ms = 1000000;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(begun_steps); i++) {
+		const struct rate_step *step = &begun_steps[i];
+		struct store_rate_given given;
+
+		now_ms += step->after_ms;
+		ask.want = step->want;
+		ask.throttles = step->throttles;
+		given = rules_take(&bucket, &ask, "this boot", now_ms);
+		if (given.tokens != step->want_tokens || !is_about(given.per_s, step->want_per_s))
+			fail_msg("%s: %u tokens, %g a second", step->name, given.tokens, given.per_s);
+	}
+}
+
+/* Its times are those of a clock that began anew; the rate was that of the account and still is. */
+static void rate_outlives_a_boot_and_those_who_want_less(void **state)
+{
+	struct store_rate_ask ask = { .bucket = "b", .initial_per_s = 10, .max_per_s = 160, .burst = 40, .want = 99 };
+	struct store_rate_ask less = { .bucket = "b", .initial_per_s = 10, .max_per_s = 16, .burst = 40, .want = 99 };
+	struct store_bucket bucket = { 0 };
+	int64_t now_ms = 1000000;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		rules_take(&bucket, &ask, "this boot", now_ms += 1000);
+	assert_true(bucket.per_s == 160);
+	/* Who wants less has it fall, but slowly: another may be about to use it. */
+	assert_true(is_about(rules_take(&bucket, &less, "this boot", now_ms += 1000).per_s, 156.8));
+	assert_true(rules_take(&bucket, &ask, "this boot", now_ms += 1000).per_s == 160);
+	for (int i = 0; i < 200; i++)
+		rules_take(&bucket, &less, "this boot", now_ms += 1000);
+	assert_true(bucket.per_s == 16);
+	/* And raises nothing beyond it. */
+	bucket.per_s = 10;
+	for (int i = 0; i < 10; i++)
+		rules_take(&bucket, &less, "this boot", now_ms += 1000);
+	assert_true(bucket.per_s == 16);
+	assert_int_equal(rules_take(&bucket, &less, "next boot", 5).tokens, 40);
+	assert_true(bucket.per_s == 16 && bucket.filled_ms == 5);
 }
 
 static struct store_rate_given take(struct store_fixture *fixture, struct store *store, struct store_rate_ask ask,
@@ -632,6 +686,21 @@ static void owners_share_a_rate(void **state)
 	ask.max_per_s = 1;
 	clock_shift(20000, 0);
 	assert_int_equal(take(fixture, fixture->b, ask, ERROR_NONE).tokens, 7);
+	/* What one says it may be is so for all, also for those who ask for less. */
+	ask.bucket = "z";
+	ask.max_per_s = 1000;
+	ask.begin_per_s = 500;
+	assert_true(take(fixture, fixture->a, ask, ERROR_NONE).per_s == 500);
+	ask.begin_per_s = 0;
+	ask.max_per_s = 1;
+	assert_true(take(fixture, fixture->b, ask, ERROR_NONE).per_s > 251);
+	ask.throttles = 1;
+	given = take(fixture, fixture->b, ask, ERROR_NONE);
+	assert_true(given.per_s > 1 && given.per_s <= 250);
+	ask.throttles = 0;
+	ask.max_per_s = 1000;
+	ask.begin_per_s = 500;
+	assert_true(take(fixture, fixture->a, ask, ERROR_NONE).per_s < 500);
 }
 
 int main(void)
@@ -656,6 +725,8 @@ int main(void)
 		cmocka_unit_test(claims_end_with_a_lease),
 		cmocka_unit_test(only_who_has_claimed_a_delivery_says_what_came_of_it),
 		cmocka_unit_test(rate_follows_throttles_and_demand),
+		cmocka_unit_test(rate_begins_where_it_is_said_unless_it_was_throttled),
+		cmocka_unit_test(rate_outlives_a_boot_and_those_who_want_less),
 		cmocka_unit_test(owners_share_a_rate),
 	};
 

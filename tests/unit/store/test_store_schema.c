@@ -158,6 +158,45 @@ static void job_of_an_older_worker_has_its_place(void **state)
 		job_destroy(jobs[i]);
 }
 
+static void want_count(struct store_fixture *fixture, enum job_state state, int64_t jobs)
+{
+	char *query = xasprintf("SELECT coalesce((SELECT jobs FROM counts WHERE state = '%s'), 0)", job_state_name(state));
+	uint64_t counts[JOB_STATES];
+
+	read_counts(fixture->a, counts);
+	assert_int_equal(counts[state], jobs);
+	/* As the version before reads them. */
+	assert_int_equal(number(inside(fixture->b)->db, query), jobs);
+	free(query);
+}
+
+/* It moves, ends, inserts, takes up again and forgets by the statements that it had. */
+static void jobs_that_an_older_worker_moves_are_counted(void **state)
+{
+	struct store_fixture *fixture = *state;
+	sqlite3 *db = inside(fixture->b)->db;
+	struct job *job = make_job("1", LOCK_PARALLEL);
+
+	want_admit(fixture, fixture->a, job);
+	want_count(fixture, JOB_QUEUED, 1);
+	sql(db, "UPDATE jobs SET state = 'running', wait = 0, news = 0 WHERE id = '1'");
+	want_count(fixture, JOB_QUEUED, 0);
+	want_count(fixture, JOB_RUNNING, 1);
+	sql(db, "UPDATE jobs SET state = 'failed', open = 0, live = 1 WHERE id = '1'");
+	want_count(fixture, JOB_RUNNING, 0);
+	want_count(fixture, JOB_FAILED, 1);
+	sql(db, "INSERT INTO jobs (id, project, deployer, queue, lock_key, policy, priority, not_before_ms, state, wait, open,"
+		" live, exit_code, accepted_ms, finished_ms, hidden_until_ms, received_ms, deliveries, settled, fence, lock_grant)"
+		" VALUES ('old', 'p', 'd', 'q', 'p', 'reject', 5, 0, 'failed', 0, 0, 0, -1, 1, 1, 0, 0, 1, 1, 1, 0)");
+	want_count(fixture, JOB_FAILED, 2);
+	sql(db, "UPDATE jobs SET seq = 9, state = 'queued', open = 1, live = 1 WHERE id = '1'");
+	want_count(fixture, JOB_FAILED, 1);
+	want_count(fixture, JOB_QUEUED, 1);
+	sql(db, "DELETE FROM jobs WHERE id = 'old'");
+	want_count(fixture, JOB_FAILED, 0);
+	job_destroy(job);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +204,7 @@ int main(void)
 		cmocka_unit_test(failed_migration_leaves_the_version_before_it),
 		WITH_PLACE(jobs_of_the_first_version_go_on),
 		WITH_STORE(job_of_an_older_worker_has_its_place),
+		WITH_STORE(jobs_that_an_older_worker_moves_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
