@@ -60,6 +60,9 @@ struct aws *aws_create(struct ev_loop *loop, const struct log *log, const struct
 	log_init(&aws->log, log, "aws");
 	list_init(&aws->calls);
 	list_init(&aws->probes);
+	aws_places_init(&aws->places);
+	buf_init(&aws->head, LIMIT_AWS_HEAD_BYTES);
+	aws->head.secret = true;
 	for (int i = 0; i < AWS_SERVICES; i++)
 		retry_bucket_init(&aws->buckets[i]);
 	aws->profile = profile_load(conf->profile, err);
@@ -100,7 +103,8 @@ void aws_destroy(struct aws *aws)
 	http_client_destroy(aws->http);
 	aws_settings_finish(&aws->settings);
 	profile_destroy(aws->profile);
-	sigv4_keys_finish(&aws->keys);
+	aws_places_finish(&aws->places);
+	buf_finish(&aws->head);
 	free(aws);
 }
 

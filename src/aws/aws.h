@@ -35,18 +35,21 @@ void aws_probe(struct aws *aws, aws_done_fn *done, void *arg);
 
 struct aws_request {
 	enum aws_service service;
-	const char *action;             /* "ReceiveMessage" */
+	const char *action;             /* "ReceiveMessage"; it outlives the call */
 	const char *region;             /* NULL: the region of struct aws */
 	const char *endpoint;           /* NULL: by the order of gantry.yaml(5); "https://host[:port][/path]" */
 	json_t *input;                  /* JSON protocols; lent for the call */
 	const char *text;               /* instead of input: the body as it is sent, JSON or the query protocol's (SNS); lent */
 	unsigned timeout_ms;            /* per try; 0: 15 s */
+	const char *const *reads;       /* names of the members, at any depth, that are read of the answer's document, NULL
+					 * behind the last (json_at_parse_wanted()); it outlives the call; NULL: all */
 	bool long_poll;                 /* its round trip says nothing about the clock; failures are paced */
 	unsigned tries;                 /* in total; 0: three */
 };
 
 struct aws_reply {
-	json_t *doc;                    /* parsed JSON object (an empty body is {}); NULL on error or for XML */
+	json_t *doc;                    /* parsed JSON object (an empty body is {}), at least what the call reads of it;
+					 * NULL on error or for XML */
 	const char *body;               /* as it came */
 	size_t body_bytes;
 	long status;

@@ -3,6 +3,7 @@
  *
  * A call waits for one thing at a time: for credentials, for an answer, or for its pause timer, which
  * begins the next try or tells how the call has ended. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@ enum {
 	CALL_TIMEOUT_MS = 15000,
 	CALL_HEADERS = 8,
 	LIMIT_REQUEST_ID_BYTES = 128,
-	LIMIT_AUTHORIZATION_BYTES = 8 << 10,
+	LIMIT_TARGET_BYTES = 128,
 };
 
 struct aws_call {
@@ -26,12 +27,12 @@ struct aws_call {
 	struct aws *aws;
 	enum aws_service id;
 	const struct service *service;
-	char *action;
-	char *named_region, *origin;    /* as the caller gave them; NULL: neither */
-	char *region;                   /* in the signature; NULL: not known yet */
-	struct endpoint endpoint;       /* the same */
+	const char *action;
+	struct aws_place *place;        /* NULL: not known yet, as no region is */
+	char *origin;                   /* as the caller gave it, until place is known; NULL: none */
 	char *body;
 	size_t body_bytes;
+	const char *const *reads;       /* of the answer; NULL: all */
 	unsigned timeout_ms;
 	bool long_poll;
 	unsigned tries, tried;
@@ -42,8 +43,7 @@ struct aws_call {
 	ev_timer pause;
 	bool ending;                    /* the pause ends the call, with err */
 
-	char *access_key;               /* of the last try */
-	char *session_token;            /* the same; secret; NULL: none */
+	struct credentials *credentials;        /* of the last try */
 	double signed_s;                /* clock offset that the last try was signed with */
 	bool renewed;                   /* has asked for new credentials once */
 	bool uncertain;                 /* a try may have had its effect, whatever came after it */
@@ -58,19 +58,15 @@ struct aws_call {
 };
 
 static void try_once(struct aws_call *call);
-static void begin(struct aws_call *call);
+static void begin(struct aws_call *call, const char *region, const char *origin);
 
 static void call_destroy(struct aws_call *call)
 {
 	list_remove(&call->link);
-	free(call->action);
-	free(call->named_region);
+	aws_place_drop(call->place);
 	free(call->origin);
-	free(call->region);
-	endpoint_finish(&call->endpoint);
 	free(call->body);
-	free(call->access_key);
-	xfree_secret(call->session_token);
+	credentials_free(call->credentials);
 	json_decref(call->error_doc);
 	free(call);
 }
@@ -79,6 +75,8 @@ static void call_destroy(struct aws_call *call)
 static void tell(struct aws_call *call, const struct aws_reply *reply, const struct error *err)
 {
 	list_remove(&call->link);
+	aws_place_drop(call->place);
+	call->place = NULL;
 	call->telling = true;
 	call->done(call->arg, reply, err);
 	call_destroy(call);
@@ -116,8 +114,8 @@ static void on_pause(struct ev_loop *loop, ev_timer *pause, int revents)
 	(void)revents;
 	if (call->ending)
 		tell_failure(call, NULL);
-	else if (call->region == NULL)
-		begin(call);
+	else if (call->place == NULL)
+		begin(call, NULL, call->origin);
 	else
 		try_once(call);
 }
@@ -216,10 +214,10 @@ static int64_t retry_after_ms(const struct http_reply *answer)
 /* The credentials may have been changed under us; the same ones again would be refused again. */
 static bool credentials_changed(struct aws_call *call)
 {
-	const struct credentials *now = credentials_now(call->aws->credentials);
-	const char *old_token = call->session_token != NULL ? call->session_token : "";
+	const struct credentials *now = credentials_now(call->aws->credentials), *old = call->credentials;
+	const char *old_token = old->session_token != NULL ? old->session_token : "";
 
-	return now == NULL || strcmp(now->access_key, call->access_key) != 0
+	return now == NULL || strcmp(now->access_key, old->access_key) != 0
 		|| strcmp(now->session_token != NULL ? now->session_token : "", old_token) != 0;
 }
 
@@ -228,13 +226,14 @@ static bool renew_credentials(struct aws_call *call)
 	if (call->renewed)
 		return false;
 	call->renewed = true;
-	credentials_reject(call->aws->credentials, call->access_key);
+	credentials_reject(call->aws->credentials, call->credentials->access_key);
 	return credentials_changed(call);
 }
 
 static void set_refusal(struct aws_call *call, const struct aws_error *error, enum error_kind kind)
 {
-	bool secret = call->session_token != NULL && strstr(error->text, call->session_token) != NULL;
+	const char *token = call->credentials->session_token;
+	bool secret = token != NULL && strstr(error->text, token) != NULL;
 
 	error_set(&call->err, kind, "%s %s: %s%s%s (%sHTTP %ld%s%s)", call->service->name, call->action,
 		error->named ? error->code : "no error code", error->text[0] != '\0' && !secret ? ": " : "",
@@ -276,7 +275,7 @@ static void take_success(struct aws_call *call, const struct http_reply *answer)
 	if (call->service->protocol == SERVICE_JSON) {
 		reply.doc = answer->body_bytes == 0 ? json_object()
 			: call->service->binary ? json_at_parse_binary(answer->body, answer->body_bytes, &why)
-						: json_at_parse(answer->body, answer->body_bytes, &why);
+						: json_at_parse_wanted(answer->body, answer->body_bytes, call->reads, &why);
 		if (reply.doc == NULL || !json_is_object(reply.doc)) {
 			/* The call was made; what came of it is not known. */
 			error_set(&call->err, ERROR_AMBIGUOUS, "%s %s: the answer is not a JSON object%s%.120s (HTTP %ld, "
@@ -308,7 +307,7 @@ static void on_answer(void *arg, const struct http_reply *answer, const struct e
 	if (err != NULL) {
 		cause = error_may_pass(err->kind) && strcmp(err->code, HTTP_OVER_LIMIT) != 0 ? RETRY_TRANSIENT : RETRY_NEVER;
 		error_set(&call->err, err->kind, "%s %s: no answer from %s: %s", call->service->name, call->action,
-			call->endpoint.host, err->text);
+			call->place->endpoint.host, err->text);
 		tell_outcome(call, AWS_OUTCOME_NO_ANSWER);
 		retry_or_tell(call, cause, -1, answer);
 		return;
@@ -331,85 +330,120 @@ static bool is_header_value(const char *text)
 	return true;
 }
 
-static bool sign(struct aws_call *call, const struct credentials *credentials, const struct sigv4_header *headers,
-	size_t count, const char *stamp, struct buf *authorization)
+/* The header lines of a try, one behind the other in text, and what of them is signed. */
+struct head {
+	struct buf *text;
+	struct sigv4_header fields[CALL_HEADERS];
+	size_t at[CALL_HEADERS];        /* where each line begins */
+	size_t count;
+};
+
+static void begin_line(struct head *head, const char *name)
+{
+	head->at[head->count] = head->text->size;
+	buf_add_text(head->text, name);
+	buf_add_text(head->text, ": ");
+}
+
+static void add_line(struct head *head, const char *name, const char *value)
+{
+	begin_line(head, name);
+	buf_add(head->text, value, strlen(value) + 1);
+	head->fields[head->count++] = (struct sigv4_header){ name, value };
+}
+
+static void set_stamp(struct aws *aws)
+{
+	time_t now = (time_t)((double)clock_wall_ms() / 1000.0 + aws->skew.offset_s);
+
+	if (now != aws->stamped || aws->stamp[0] == '\0')
+		sigv4_stamp(now, aws->stamp);
+	aws->stamped = now;
+}
+
+static bool sign(struct aws_call *call, struct head *head)
 {
 	struct sigv4_request request = {
 		.method = "POST",
-		.path = call->endpoint.path,
-		.headers = headers,
-		.header_count = count,
+		.path = call->place->endpoint.path,
+		.headers = head->fields,
+		.header_count = head->count,
 		.body = call->body,
 		.body_bytes = call->body_bytes,
-		.access_key = credentials->access_key,
-		.secret_key = credentials->secret_key,
-		.region = call->region,
+		.region = call->place->region,
 		.service = call->service->label,
-		.stamp = stamp,
+		.stamp = call->aws->stamp,
 	};
+	bool ok;
 
-	return sigv4_sign(&call->aws->keys, &request, authorization);
+	begin_line(head, "Authorization");
+	ok = sigv4_sign(call->credentials->signer, &request, head->text) && buf_add_char(head->text, '\0');
+	head->count++;
+	return ok;
 }
 
-static void start(struct aws_call *call, const struct sigv4_header *headers, size_t count)
+/* False: the credentials cannot be part of a header, or all is too long. */
+static bool write_head(struct aws_call *call, struct head *head)
 {
-	char *lines[CALL_HEADERS + 1] = { 0 };
+	const struct credentials *credentials = call->credentials;
+	char target[LIMIT_TARGET_BYTES];
+
+	set_stamp(call->aws);
+	add_line(head, "Host", call->place->endpoint.host);
+	add_line(head, "Content-Type", call->service->content_type);
+	add_line(head, "X-Amz-Date", call->aws->stamp);
+	if (call->service->target != NULL) {
+		snprintf(target, sizeof(target), "%s.%s", call->service->target, call->action);
+		add_line(head, "X-Amz-Target", target);
+	}
+	if (call->id == AWS_SQS)        /* asks for the older protocol's error code in a header */
+		add_line(head, "x-amzn-query-mode", "true");
+	if (credentials->session_token != NULL)
+		add_line(head, "X-Amz-Security-Token", credentials->session_token);
+	return is_header_value(credentials->access_key) && is_header_value(credentials->session_token)
+		&& sign(call, head);
+}
+
+static void start(struct aws_call *call, const struct head *head)
+{
+	const char *lines[CALL_HEADERS + 1] = { 0 };
 	struct http_request request = {
 		.method = "POST",
-		.url = call->endpoint.url,
-		.headers = (const char *const *)lines,
+		.url = call->place->endpoint.url,
+		.headers = lines,
 		.body = call->body,
 		.body_bytes = call->body_bytes,
 		.timeout_ms = call->timeout_ms,
 		.reply_limit = LIMIT_AWS_REPLY_BYTES,
 	};
 
-	for (size_t i = 0; i < count; i++)
-		lines[i] = xasprintf("%s: %s", headers[i].name, headers[i].value);
+	for (size_t i = 0; i < head->count; i++)
+		lines[i] = head->text->bytes + head->at[i];
 	call->http = http_client_start(call->aws->http, &request, on_answer, call);
-	for (size_t i = 0; i < count; i++)
-		xfree_secret(lines[i]);
 }
 
 static void send_request(struct aws_call *call, const struct credentials *credentials)
 {
 	struct aws *aws = call->aws;
-	struct sigv4_header headers[CALL_HEADERS];
-	char stamp[SIGV4_STAMP_BYTES];
-	char *target = NULL;
-	struct buf authorization;
-	size_t count = 0;
+	struct head head = { .text = &aws->head };
 
 	call->signed_s = aws->skew.offset_s;
-	xreplace(&call->access_key, credentials->access_key);
-	xfree_secret(call->session_token);
-	call->session_token = xstrdup(credentials->session_token);
-	sigv4_stamp((time_t)((double)clock_wall_ms() / 1000.0 + call->signed_s), stamp);
-	headers[count++] = (struct sigv4_header){ "Host", call->endpoint.host };
-	headers[count++] = (struct sigv4_header){ "Content-Type", call->service->content_type };
-	headers[count++] = (struct sigv4_header){ "X-Amz-Date", stamp };
-	if (call->service->target != NULL) {
-		target = xasprintf("%s.%s", call->service->target, call->action);
-		headers[count++] = (struct sigv4_header){ "X-Amz-Target", target };
+	if (credentials != call->credentials) {
+		credentials_free(call->credentials);
+		call->credentials = credentials_hold(credentials);
 	}
-	if (call->id == AWS_SQS)        /* asks for the older protocol's error code in a header */
-		headers[count++] = (struct sigv4_header){ "x-amzn-query-mode", "true" };
-	if (credentials->session_token != NULL)
-		headers[count++] = (struct sigv4_header){ "X-Amz-Security-Token", credentials->session_token };
-	buf_init(&authorization, LIMIT_AUTHORIZATION_BYTES);
-	if (is_header_value(credentials->access_key) && is_header_value(credentials->session_token)
-	    && sign(call, credentials, headers, count, stamp, &authorization)) {
-		headers[count++] = (struct sigv4_header){ "Authorization", buf_text(&authorization) };
+	if (write_head(call, &head)) {
 		call->tried++;
 		aws->figures.calls[call->id]++;
-		start(call, headers, count);
+		start(call, &head);
 	} else {
 		error_set(&call->err, ERROR_REFUSED, "%s %s: the credentials cannot be sent: line breaks, or too long",
 			call->service->name, call->action);
 		pause_for(call, 0, true);
 	}
-	buf_finish(&authorization);
-	free(target);
+	if (aws->head.bytes != NULL)
+		explicit_bzero(aws->head.bytes, aws->head.size);
+	buf_clear(&aws->head);
 }
 
 static void on_credentials(void *arg, const struct credentials *credentials, const struct error *err)
@@ -441,29 +475,27 @@ static void try_once(struct aws_call *call)
 	credentials_get(call->aws->credentials, on_credentials, call);
 }
 
-/* Sets region and endpoint. */
-static bool locate(struct aws_call *call, const char *region)
-{
-	if (!aws_settings_endpoint(&call->aws->settings, call->id, region, call->origin, &call->endpoint, &call->err)) {
-		error_prefix(&call->err, "%s %s", call->service->name, call->action);
-		return false;
-	}
-	call->region = xstrdup(endpoint_signing_region(region));
-	return true;
-}
-
-/* Also when the lookup of the region has ended. */
-static void begin(struct aws_call *call)
+/* Also, without a region, when the lookup of it has ended. */
+static void begin(struct aws_call *call, const char *region, const char *origin)
 {
 	struct aws *aws = call->aws;
-	const char *region = call->named_region != NULL ? call->named_region : aws->settings.region;
 
-	if (region == NULL && aws_region_awaited(aws))
-		return;
 	if (region == NULL)
+		region = aws->settings.region;
+	if (region == NULL && aws_region_awaited(aws)) {
+		if (call->origin == NULL)
+			call->origin = xstrdup(origin);
+		return;
+	}
+	if (region == NULL) {
 		error_set(&call->err, ERROR_REFUSED, "%s %s: no region: looked at aws.region, AWS_REGION, AWS_DEFAULT_REGION, "
 			"the profile and the instance: %.300s", call->service->name, call->action, aws->region_why.text);
-	if (region != NULL && locate(call, region))
+	} else {
+		call->place = aws_place_hold(&aws->places, &aws->settings, call->id, region, origin, &call->err);
+		if (call->place == NULL)
+			error_prefix(&call->err, "%s %s", call->service->name, call->action);
+	}
+	if (call->place != NULL)
 		try_once(call);
 	else
 		pause_for(call, 0, true);
@@ -476,10 +508,9 @@ struct aws_call *aws_call(struct aws *aws, const struct aws_request *request, aw
 	call->aws = aws;
 	call->id = request->service;
 	call->service = service_of(request->service);
-	call->action = xstrdup(request->action);
-	call->named_region = xstrdup(request->region);
-	call->origin = xstrdup(request->endpoint);
+	call->action = request->action;
 	call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : CALL_TIMEOUT_MS;
+	call->reads = request->reads;
 	call->long_poll = request->long_poll;
 	call->tries = request->tries > 0 ? request->tries : aws->settings.tries;
 	call->done = done;
@@ -491,7 +522,7 @@ struct aws_call *aws_call(struct aws *aws, const struct aws_request *request, aw
 	call->body_bytes = strlen(call->body);
 	ev_init(&call->pause, on_pause);
 	list_append(&aws->calls, &call->link);
-	begin(call);
+	begin(call, request->region, request->endpoint);
 	return call;
 }
 
@@ -500,7 +531,7 @@ void aws_calls_wake(struct aws *aws)
 	struct aws_call *call;
 
 	list_each(call, &aws->calls, link)
-		if (call->region == NULL && !ev_is_active(&call->pause))
+		if (call->place == NULL && !ev_is_active(&call->pause))
 			pause_for(call, 0, false);
 }
 

@@ -4,14 +4,18 @@
 #define AWS_AWS_IMPL_H
 
 #include "aws/aws.h"
+#include "aws/aws_place.h"
 #include "aws/aws_settings.h"
 #include "aws/credentials.h"
 #include "aws/region_imds.h"
 #include "aws/retry.h"
 #include "aws/sigv4.h"
 #include "aws/skew.h"
+#include "base/buf.h"
 #include "base/list.h"
 #include "net/http_client.h"
+
+enum { LIMIT_AWS_HEAD_BYTES = 128 << 10 };      /* all headers of a request; a session token has some thousand bytes at most */
 
 struct aws {
 	struct ev_loop *loop;
@@ -23,7 +27,10 @@ struct aws {
 	struct region_imds *region_lookup;      /* under way, when nobody else names a region */
 	double region_asked_s;                  /* monotonic; 0: never */
 	struct error region_why;                /* what the last lookup met */
-	struct sigv4_keys keys;
+	struct aws_places places;
+	struct buf head;                        /* header lines of the try being sent; wiped after it */
+	time_t stamped;                         /* the second that stamp names */
+	char stamp[SIGV4_STAMP_BYTES];
 	struct skew skew;
 	bool skew_told;                         /* warned that the clock is off; until it is right again */
 	struct retry_bucket buckets[AWS_SERVICES];

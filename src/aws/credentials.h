@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "aws/profile.h"
+#include "aws/sigv4.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "conf/conf.h"
@@ -23,7 +24,14 @@ struct credentials {
 	char *secret_key;               /* secret */
 	char *session_token;            /* secret; NULL: none */
 	int64_t expires_ms;             /* this host's wall clock; 0: never */
+	struct sigv4_signer *signer;    /* signs with these keys, and ends with them */
+	unsigned holders;
 };
+
+/* Keeps them beyond the time for which they were lent, until credentials_free(). */
+struct credentials *credentials_hold(const struct credentials *credentials);
+/* The last holder's wipes and frees them.  NULL is allowed. */
+void credentials_free(struct credentials *credentials);
 
 struct credentials_source;
 

@@ -62,8 +62,6 @@ struct credentials_provider *credentials_provider_create(const struct credential
 struct credentials *credentials_new(const char *access_key, const char *secret_key, const char *session_token,
 	int64_t expires_ms);
 struct credentials *credentials_copy(const struct credentials *credentials);
-/* Wipes and frees; NULL is allowed. */
-void credentials_free(struct credentials *credentials);
 /* They go into header lines, so none may hold a control character.  ERROR_REFUSED: one does. */
 bool credentials_check(const struct credentials *credentials, struct error *err);
 /* Reads {"AccessKeyId","SecretAccessKey","Token","Expiration"}, as containers' endpoints and IMDS write it.

@@ -20,6 +20,8 @@ struct credentials *credentials_new(const char *access_key, const char *secret_k
 	credentials->secret_key = xstrdup(secret_key);
 	credentials->session_token = xstrdup(session_token);
 	credentials->expires_ms = expires_ms;
+	credentials->signer = sigv4_signer_create(credentials->access_key, credentials->secret_key);
+	credentials->holders = 1;
 	return credentials;
 }
 
@@ -29,10 +31,19 @@ struct credentials *credentials_copy(const struct credentials *credentials)
 		credentials->expires_ms);
 }
 
+struct credentials *credentials_hold(const struct credentials *credentials)
+{
+	struct credentials *held = (struct credentials *)credentials;
+
+	held->holders++;
+	return held;
+}
+
 void credentials_free(struct credentials *credentials)
 {
-	if (credentials == NULL)
+	if (credentials == NULL || --credentials->holders > 0)
 		return;
+	sigv4_signer_destroy(credentials->signer);
 	free(credentials->access_key);
 	xfree_secret(credentials->secret_key);
 	xfree_secret(credentials->session_token);

@@ -116,6 +116,8 @@ static void failure_meaning(const char *reason, enum error_kind *kind, const cha
 	}
 }
 
+const char *const ecs_run_reads[] = { "tasks", "taskArn", "failures", "reason", "detail", NULL };
+
 const char *ecs_run_parse(const json_t *doc, struct error *err)
 {
 	const char *arn = json_at_string(doc, "tasks[0].taskArn");
@@ -218,17 +220,22 @@ int64_t ecs_time_ms(const json_t *task, const char *member)
 	return (int64_t)(seconds * 1000 + 0.5);
 }
 
-const json_t *ecs_find_task(const json_t *doc, const char *arn, bool *missing)
+const json_t *ecs_find_task(const json_t *doc, const char *arn, size_t *next, bool *missing)
 {
-	const json_t *entry;
+	const json_t *tasks = json_object_get(doc, "tasks"), *entry;
+	size_t count = json_array_size(tasks), i;
 	const char *name;
-	size_t i;
 
 	*missing = false;
-	json_array_foreach(json_object_get(doc, "tasks"), i, entry) {
+	for (i = 0; i < count; i++) {
+		size_t place = (*next + i) % count;
+
+		entry = json_array_get(tasks, place);
 		name = json_at_string(entry, "taskArn");
-		if (name != NULL && ecs_same_task(name, arn))
+		if (name != NULL && ecs_same_task(name, arn)) {
+			*next = place + 1;
 			return entry;
+		}
 	}
 	json_array_foreach(json_object_get(doc, "failures"), i, entry) {
 		name = json_at_string(entry, "arn");

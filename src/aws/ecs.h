@@ -37,6 +37,8 @@ char *ecs_family_of(const char *task_definition);
 
 /* -- RunTask's answers ---------------------------------------------------------------------------- */
 
+/* What of RunTask's answer ecs_run_parse() reads (aws_request::reads). */
+extern const char *const ecs_run_reads[];
 /* The ARN of the task that an answer says was started, lent by doc; else NULL and err: THROTTLED (no
  * room), REFUSED (placement can't succeed as configured), AMBIGUOUS (it says neither). */
 const char *ecs_run_parse(const json_t *doc, struct error *err);
@@ -55,7 +57,8 @@ bool ecs_task_running(const json_t *task);
 bool ecs_same_task(const char *a, const char *b);
 /* A member in milliseconds since 1970, from seconds or ISO 8601 text; 0: not there. */
 int64_t ecs_time_ms(const json_t *task, const char *member);
-/* The task in a DescribeTasks answer, or NULL; *missing: it is listed as MISSING. */
-const json_t *ecs_find_task(const json_t *doc, const char *arn, bool *missing);
+/* The task in a DescribeTasks answer, or NULL; *missing: it is listed as MISSING.  *next, 0 at first, is where it is
+ * looked for first and becomes the place behind it: most answers have the order that was asked for. */
+const json_t *ecs_find_task(const json_t *doc, const char *arn, size_t *next, bool *missing);
 
 #endif

@@ -1,41 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sigv4.c - see sigv4.h.  The canonical form of a request is in sigv4_canonical.c. */
+/* sigv4.c - see sigv4.h.  The canonical form of a request is in sigv4_canonical.c.
+ *
+ * A signature is three digests of some hundred bytes.  To look SHA-256 up in OpenSSL and to make a context for it costs
+ * more than any of them, so a signer does both once. */
 #include "aws/sigv4.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "aws/sigv4_canonical.h"
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { DATE_BYTES = 8 };        /* of the stamp */
+enum {
+	DATE_BYTES = 8,         /* of the stamp */
+	BLOCK_BYTES = 64,       /* of SHA-256 */
+	HEX_BYTES = 2 * SIGV4_DIGEST_BYTES,
+};
 
 struct digest { unsigned char bytes[SIGV4_DIGEST_BYTES]; };
 
-static void sha256(const void *bytes, size_t size, struct digest *digest)
+/* The key of one day, region and service. */
+struct signing_key {
+	char date[DATE_BYTES];
+	char *region, *service;         /* NULL: the place is free */
+	struct digest key;              /* secret */
+};
+
+struct sigv4_signer {
+	const char *access_key, *secret_key;
+	EVP_MD *sha256;
+	EVP_MD_CTX *context;            /* for one digest after the other */
+	struct signing_key keys[SIGV4_KEYS];
+	size_t next;                    /* the key to give up when there is no room */
+	struct buf text;                /* to be signed: empty between two signatures, but for its memory */
+};
+
+/* The digest of two texts, one behind the other. */
+static void sha256(struct sigv4_signer *signer, const void *first, size_t first_bytes, const void *second,
+	size_t second_bytes, struct digest *digest)
 {
-	if (EVP_Digest(bytes, size, digest->bytes, NULL, EVP_sha256(), NULL) != 1)
+	if (signer->context == NULL) {
+		signer->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+		signer->context = EVP_MD_CTX_new();
+	}
+	if (signer->sha256 == NULL || signer->context == NULL
+	    || EVP_DigestInit_ex2(signer->context, signer->sha256, NULL) != 1
+	    || EVP_DigestUpdate(signer->context, first, first_bytes) != 1
+	    || EVP_DigestUpdate(signer->context, second, second_bytes) != 1
+	    || EVP_DigestFinal_ex(signer->context, digest->bytes, NULL) != 1)
 		panic("sigv4: OpenSSL has no SHA-256");
 }
 
-static void hmac(const void *key, size_t key_bytes, const void *bytes, size_t size, struct digest *digest)
+/* RFC 2104.  OpenSSL's own looks digest and MAC up by name and makes four contexts, each time. */
+static void hmac(struct sigv4_signer *signer, const void *key, size_t key_bytes, const void *text, size_t size,
+	struct digest *out)
 {
-	if (HMAC(EVP_sha256(), key, (int)key_bytes, bytes, size, digest->bytes, NULL) == NULL)
-		panic("sigv4: OpenSSL has no HMAC-SHA-256");
+	unsigned char inner[BLOCK_BYTES] = { 0 }, outer[BLOCK_BYTES];
+	struct digest digest;
+
+	if (key_bytes > sizeof(inner)) {
+		sha256(signer, key, key_bytes, "", 0, &digest);
+		memcpy(inner, digest.bytes, sizeof(digest.bytes));
+	} else {
+		memcpy(inner, key, key_bytes);
+	}
+	for (size_t i = 0; i < BLOCK_BYTES; i++) {
+		outer[i] = inner[i] ^ 0x5c;
+		inner[i] ^= 0x36;
+	}
+	sha256(signer, inner, sizeof(inner), text, size, &digest);
+	sha256(signer, outer, sizeof(outer), digest.bytes, sizeof(digest.bytes), out);
+	OPENSSL_cleanse(inner, sizeof(inner));
+	OPENSSL_cleanse(outer, sizeof(outer));
+	OPENSSL_cleanse(&digest, sizeof(digest));
 }
 
-static void hex(const struct digest *digest, char text[2 * SIGV4_DIGEST_BYTES + 1])
+static bool add_hex(struct buf *text, const struct digest *digest)
 {
 	static const char digits[] = "0123456789abcdef";
+	char hex[HEX_BYTES];
 
 	for (size_t i = 0; i < sizeof(digest->bytes); i++) {
-		text[2 * i] = digits[digest->bytes[i] >> 4];
-		text[2 * i + 1] = digits[digest->bytes[i] & 15];
+		hex[2 * i] = digits[digest->bytes[i] >> 4];
+		hex[2 * i + 1] = digits[digest->bytes[i] & 15];
 	}
-	text[2 * SIGV4_DIGEST_BYTES] = '\0';
+	return buf_add(text, hex, sizeof(hex));
 }
 
 void sigv4_stamp(time_t when, char stamp[SIGV4_STAMP_BYTES])
@@ -44,128 +96,179 @@ void sigv4_stamp(time_t when, char stamp[SIGV4_STAMP_BYTES])
 
 	gmtime_r(&when, &tm);
 	if (strftime(stamp, SIGV4_STAMP_BYTES, "%Y%m%dT%H%M%SZ", &tm) == 0)
-		stamp[0] = '\0';
+		memset(stamp, 0, SIGV4_STAMP_BYTES);
 }
 
-static bool add_scope(const struct sigv4_request *request, struct buf *text)
+/* The texts that are signed */
+
+static bool add_scope(struct buf *text, const struct sigv4_request *request)
 {
-	return buf_printf(text, "%.*s/%s/%s/aws4_request", DATE_BYTES, request->stamp, request->region,
-		request->service);
+	return buf_add(text, request->stamp, DATE_BYTES) && buf_add_char(text, '/') && buf_add_text(text, request->region)
+		&& buf_add_char(text, '/') && buf_add_text(text, request->service) && buf_add_text(text, "/aws4_request");
 }
 
-bool sigv4_canonical_request(const struct sigv4_request *request, struct buf *text)
+static bool add_canonical(struct sigv4_signer *signer, const struct sigv4_request *request,
+	const struct sigv4_sorted *headers, struct buf *text)
 {
-	char payload[2 * SIGV4_DIGEST_BYTES + 1];
-	struct digest digest;
+	struct digest payload;
 
-	sha256(request->body, request->body_bytes, &digest);
-	hex(&digest, payload);
-	buf_printf(text, "%s\n", request->method);
+	sha256(signer, request->body, request->body_bytes, "", 0, &payload);
+	buf_add_text(text, request->method);
+	buf_add_char(text, '\n');
 	sigv4_add_path(text, request->path, request->keep_dots);
 	buf_add_char(text, '\n');
 	if (!sigv4_add_query(text, request->query))
 		return false;
 	buf_add_char(text, '\n');
-	if (!sigv4_add_headers(text, request->headers, request->header_count))
-		return false;
+	sigv4_add_headers(text, headers);
 	buf_add_char(text, '\n');
-	if (!sigv4_add_signed_names(text, request->headers, request->header_count))
-		return false;
-	buf_printf(text, "\n%s", payload);
+	sigv4_add_signed_names(text, headers);
+	buf_add_char(text, '\n');
+	add_hex(text, &payload);
 	return !text->overflowed;
 }
 
-bool sigv4_string_to_sign(const struct sigv4_request *request, struct buf *text)
+/* By way of the canonical request, which is in text meanwhile. */
+static bool add_string_to_sign(struct sigv4_signer *signer, const struct sigv4_request *request,
+	const struct sigv4_sorted *headers, struct buf *text)
 {
-	char canonical_hex[2 * SIGV4_DIGEST_BYTES + 1];
-	struct digest digest;
-	struct buf canonical;
-	bool ok;
+	struct digest canonical;
 
-	buf_init(&canonical, LIMIT_SIGV4_TEXT_BYTES);
-	ok = sigv4_canonical_request(request, &canonical);
-	sha256(buf_text(&canonical), canonical.size, &digest);
-	hex(&digest, canonical_hex);
-	buf_finish(&canonical);
-	buf_printf(text, "AWS4-HMAC-SHA256\n%s\n", request->stamp);
-	add_scope(request, text);
-	buf_printf(text, "\n%s", canonical_hex);
-	return ok && !text->overflowed;
+	if (!add_canonical(signer, request, headers, text))
+		return false;
+	sha256(signer, text->bytes, text->size, "", 0, &canonical);
+	explicit_bzero(text->bytes, text->size);        /* a session token was in it */
+	buf_clear(text);
+	buf_add_text(text, "AWS4-HMAC-SHA256\n");
+	buf_add_text(text, request->stamp);
+	buf_add_char(text, '\n');
+	add_scope(text, request);
+	buf_add_char(text, '\n');
+	add_hex(text, &canonical);
+	return !text->overflowed;
 }
 
-static void derive(const struct sigv4_request *request, struct digest *key)
+bool sigv4_canonical_request(struct sigv4_signer *signer, const struct sigv4_request *request, struct buf *text)
 {
-	char *first = xasprintf("AWS4%s", request->secret_key);
+	struct sigv4_sorted headers;
 
-	hmac(first, strlen(first), request->stamp, DATE_BYTES, key);
+	return sigv4_sort(&headers, request->headers, request->header_count)
+		&& add_canonical(signer, request, &headers, text);
+}
+
+bool sigv4_string_to_sign(struct sigv4_signer *signer, const struct sigv4_request *request, struct buf *text)
+{
+	struct sigv4_sorted headers;
+
+	return sigv4_sort(&headers, request->headers, request->header_count)
+		&& add_string_to_sign(signer, request, &headers, text);
+}
+
+/* The signing keys */
+
+static void derive(struct sigv4_signer *signer, const struct sigv4_request *request, struct digest *key)
+{
+	char *first = xasprintf("AWS4%s", signer->secret_key);
+
+	hmac(signer, first, strlen(first), request->stamp, DATE_BYTES, key);
 	xfree_secret(first);
-	hmac(key, sizeof(*key), request->region, strlen(request->region), key);
-	hmac(key, sizeof(*key), request->service, strlen(request->service), key);
-	hmac(key, sizeof(*key), "aws4_request", strlen("aws4_request"), key);
+	hmac(signer, key, sizeof(*key), request->region, strlen(request->region), key);
+	hmac(signer, key, sizeof(*key), request->service, strlen(request->service), key);
+	hmac(signer, key, sizeof(*key), "aws4_request", strlen("aws4_request"), key);
 }
 
-/* The cache is searched by digest, so that it holds no copy of the secret. */
-static void name_key(const struct sigv4_request *request, struct digest *of)
+static void key_finish(struct signing_key *key)
 {
-	struct digest secret;
-	struct buf name;
-
-	sha256(request->secret_key, strlen(request->secret_key), &secret);
-	buf_init(&name, LIMIT_SIGV4_TEXT_BYTES);
-	buf_add(&name, secret.bytes, sizeof(secret.bytes));
-	add_scope(request, &name);
-	sha256(buf_text(&name), name.size, of);
-	buf_finish(&name);
+	free(key->region);
+	free(key->service);
+	OPENSSL_cleanse(key, sizeof(*key));
 }
 
-static void signing_key(struct sigv4_keys *keys, const struct sigv4_request *request, struct digest *key)
+/* The place of a region's and service's key, whatever its day; that of another one when there is no room. */
+static struct signing_key *key_place(struct sigv4_signer *signer, const struct sigv4_request *request)
 {
-	struct sigv4_key *slot;
-	struct digest of;
+	struct signing_key *key;
 
-	if (keys == NULL) {
-		derive(request, key);
-		return;
+	for (size_t i = 0; i < SIGV4_KEYS && signer->keys[i].region != NULL; i++) {
+		key = &signer->keys[i];
+		if (strcmp(key->service, request->service) == 0 && strcmp(key->region, request->region) == 0)
+			return key;
 	}
-	name_key(request, &of);
-	for (size_t i = 0; i < SIGV4_KEYS; i++) {
-		slot = &keys->at[i];
-		if (slot->used && memcmp(slot->of, of.bytes, sizeof(of.bytes)) == 0) {
-			memcpy(key->bytes, slot->key, sizeof(key->bytes));
-			return;
-		}
-	}
-	derive(request, key);
-	slot = &keys->at[keys->next];
-	keys->next = (keys->next + 1) % SIGV4_KEYS;
-	memcpy(slot->of, of.bytes, sizeof(slot->of));
-	memcpy(slot->key, key->bytes, sizeof(slot->key));
-	slot->used = true;
+	key = &signer->keys[signer->next];
+	signer->next = (signer->next + 1) % SIGV4_KEYS;
+	key_finish(key);
+	key->region = xstrdup(request->region);
+	key->service = xstrdup(request->service);
+	return key;
 }
 
-bool sigv4_sign(struct sigv4_keys *keys, const struct sigv4_request *request, struct buf *authorization)
+static const struct digest *signing_key(struct sigv4_signer *signer, const struct sigv4_request *request)
 {
-	char signature_hex[2 * SIGV4_DIGEST_BYTES + 1];
-	struct digest key, signature;
-	struct buf text;
+	struct signing_key *key = key_place(signer, request);
+
+	if (memcmp(key->date, request->stamp, DATE_BYTES) != 0) {
+		derive(signer, request, &key->key);
+		memcpy(key->date, request->stamp, DATE_BYTES);
+	}
+	return &key->key;
+}
+
+/* The signer */
+
+static bool add_authorization(const struct sigv4_signer *signer, const struct sigv4_request *request,
+	const struct sigv4_sorted *headers, const struct digest *signature, struct buf *text)
+{
+	buf_add_text(text, "AWS4-HMAC-SHA256 Credential=");
+	buf_add_text(text, signer->access_key);
+	buf_add_char(text, '/');
+	add_scope(text, request);
+	buf_add_text(text, ", SignedHeaders=");
+	sigv4_add_signed_names(text, headers);
+	buf_add_text(text, ", Signature=");
+	add_hex(text, signature);
+	return !text->overflowed;
+}
+
+bool sigv4_sign(struct sigv4_signer *signer, const struct sigv4_request *request, struct buf *authorization)
+{
+	struct sigv4_sorted headers;
+	struct digest signature;
+	const struct digest *key;
 	bool ok;
 
-	buf_init(&text, LIMIT_SIGV4_TEXT_BYTES);
-	ok = sigv4_string_to_sign(request, &text);
-	signing_key(keys, request, &key);
-	hmac(&key, sizeof(key), buf_text(&text), text.size, &signature);
-	OPENSSL_cleanse(&key, sizeof(key));
-	buf_finish(&text);
-	hex(&signature, signature_hex);
-	buf_printf(authorization, "AWS4-HMAC-SHA256 Credential=%s/", request->access_key);
-	add_scope(request, authorization);
-	buf_add_text(authorization, ", SignedHeaders=");
-	ok = ok && sigv4_add_signed_names(authorization, request->headers, request->header_count);
-	buf_printf(authorization, ", Signature=%s", signature_hex);
-	return ok && !authorization->overflowed;
+	if (!sigv4_sort(&headers, request->headers, request->header_count))
+		return false;
+	ok = add_string_to_sign(signer, request, &headers, &signer->text);
+	if (ok) {
+		key = signing_key(signer, request);
+		hmac(signer, key, sizeof(*key), signer->text.bytes, signer->text.size, &signature);
+		ok = add_authorization(signer, request, &headers, &signature, authorization);
+	}
+	if (signer->text.bytes != NULL)
+		explicit_bzero(signer->text.bytes, signer->text.size);
+	buf_clear(&signer->text);
+	return ok;
 }
 
-void sigv4_keys_finish(struct sigv4_keys *keys)
+struct sigv4_signer *sigv4_signer_create(const char *access_key, const char *secret_key)
 {
-	OPENSSL_cleanse(keys, sizeof(*keys));
+	struct sigv4_signer *signer = xnew(struct sigv4_signer);
+
+	signer->access_key = access_key;
+	signer->secret_key = secret_key;
+	buf_init(&signer->text, LIMIT_SIGV4_TEXT_BYTES);
+	signer->text.secret = true;
+	return signer;
+}
+
+void sigv4_signer_destroy(struct sigv4_signer *signer)
+{
+	if (signer == NULL)
+		return;
+	for (size_t i = 0; i < SIGV4_KEYS; i++)
+		key_finish(&signer->keys[i]);
+	EVP_MD_CTX_free(signer->context);
+	EVP_MD_free(signer->sha256);
+	buf_finish(&signer->text);
+	free(signer);
 }

@@ -32,29 +32,27 @@ struct sigv4_request {
 	size_t header_count;
 	const char *body;
 	size_t body_bytes;
-	const char *access_key, *secret_key;
 	const char *region, *service;
 	const char *stamp;              /* the value of X-Amz-Date */
 	bool keep_dots;                 /* leave "." and ".." and "//" in the path alone */
 };
 
-/* Signing keys are derived from the secret once a day; a zeroed struct is an empty cache. */
-struct sigv4_keys {
-	struct sigv4_key {
-		unsigned char of[SIGV4_DIGEST_BYTES];   /* digest of secret, date, region and service */
-		unsigned char key[SIGV4_DIGEST_BYTES];  /* secret */
-		bool used;
-	} at[SIGV4_KEYS];
-	unsigned next;                  /* the one to overwrite */
-};
+/* Who signs: an access key with its secret, and what is kept between two signatures.  Signing keys are derived
+ * from the secret once for a day, region and service; they live and end with the signer. */
+struct sigv4_signer;
+
+/* Both keys are lent for as long as the signer lives. */
+struct sigv4_signer *sigv4_signer_create(const char *access_key, const char *secret_key);
+/* Wipes what was derived.  NULL is allowed. */
+void sigv4_signer_destroy(struct sigv4_signer *signer);
 
 void sigv4_stamp(time_t when, char stamp[SIGV4_STAMP_BYTES]);
-/* Adds the value of the Authorization header to authorization.  keys may be NULL.  False when there are
- * too many headers or the text passes authorization's limit. */
-bool sigv4_sign(struct sigv4_keys *keys, const struct sigv4_request *request, struct buf *authorization);
-/* The two texts that are signed in between, for tests and for comparing with what AWS says it expected. */
-bool sigv4_canonical_request(const struct sigv4_request *request, struct buf *text);
-bool sigv4_string_to_sign(const struct sigv4_request *request, struct buf *text);
-void sigv4_keys_finish(struct sigv4_keys *keys);
+/* Adds the value of the Authorization header to authorization.  False when there are too many headers or a text
+ * passes its limit. */
+bool sigv4_sign(struct sigv4_signer *signer, const struct sigv4_request *request, struct buf *authorization);
+/* The two texts that are signed in between, for tests and for comparing with what AWS says it expected.  text is
+ * empty before. */
+bool sigv4_canonical_request(struct sigv4_signer *signer, const struct sigv4_request *request, struct buf *text);
+bool sigv4_string_to_sign(struct sigv4_signer *signer, const struct sigv4_request *request, struct buf *text);
 
 #endif

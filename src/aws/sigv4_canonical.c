@@ -2,7 +2,6 @@
 /* sigv4_canonical.c - see sigv4_canonical.h. */
 #include "aws/sigv4_canonical.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,22 +14,20 @@ static const char *const unsigned_names[] = {
 	"pragma", "referer", "te", "trailer", "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id",
 };
 
-struct signed_header {
-	const struct sigv4_header *header;      /* the caller's array keeps the order of equal names */
-};
-
 struct query_part { char *name, *value; };
+
+static bool is_unreserved(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
+		|| c == '-' || c == '_' || c == '.' || c == '~';
+}
 
 void sigv4_add_encoded(struct buf *text, const char *bytes, size_t size, const char *keep)
 {
-	static const char unreserved[] = "-_.~";
-
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)bytes[i];
-		bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
-			|| (c != '\0' && (strchr(unreserved, c) != NULL || strchr(keep, c) != NULL));
 
-		if (plain)
+		if (is_unreserved(c) || (c != '\0' && strchr(keep, c) != NULL))
 			buf_add_char(text, (char)c);
 		else
 			buf_printf(text, "%%%02X", c);
@@ -70,6 +67,10 @@ void sigv4_add_path(struct buf *text, const char *path, bool keep_dots)
 {
 	struct buf resolved;
 
+	if (strcmp(path, "/") == 0) {           /* nearly always */
+		buf_add_char(text, '/');
+		return;
+	}
 	if (keep_dots) {
 		sigv4_add_encoded(text, path, strlen(path), "/");
 		return;
@@ -82,11 +83,16 @@ void sigv4_add_path(struct buf *text, const char *path, bool keep_dots)
 	buf_finish(&resolved);
 }
 
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
 static int nibble(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
-	c = (char)tolower((unsigned char)c);
+	c = lower(c);
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
@@ -144,10 +150,15 @@ static size_t split_query(const char *query, struct query_part *parts)
 
 bool sigv4_add_query(struct buf *text, const char *query)
 {
-	struct query_part *parts = xcalloc(LIMIT_SIGV4_QUERY_PARTS, sizeof(*parts));
-	size_t count = split_query(query != NULL ? query : "", parts);
-	bool ok = count <= LIMIT_SIGV4_QUERY_PARTS;
+	struct query_part *parts;
+	size_t count;
+	bool ok;
 
+	if (query == NULL || *query == '\0')
+		return true;
+	parts = xcalloc(LIMIT_SIGV4_QUERY_PARTS, sizeof(*parts));
+	count = split_query(query, parts);
+	ok = count <= LIMIT_SIGV4_QUERY_PARTS;
 	if (ok) {
 		qsort(parts, count, sizeof(*parts), compare_parts);
 		for (size_t i = 0; i < count; i++)
@@ -163,97 +174,101 @@ bool sigv4_add_query(struct buf *text, const char *query)
 
 static bool is_signed(const char *name)
 {
+	char first = lower(name[0]);
+
 	if (strncasecmp(name, "proxy-", 6) == 0 || strncasecmp(name, "sec-", 4) == 0)
 		return false;
 	for (size_t i = 0; i < sizeof(unsigned_names) / sizeof(unsigned_names[0]); i++)
-		if (strcasecmp(name, unsigned_names[i]) == 0)
+		if (unsigned_names[i][0] == first && strcasecmp(name, unsigned_names[i]) == 0)
 			return false;
 	return true;
 }
 
-static int compare_headers(const void *a, const void *b)
+/* They are few, and mostly in order. */
+bool sigv4_sort(struct sigv4_sorted *sorted, const struct sigv4_header *headers, size_t count)
 {
-	const struct signed_header *left = a, *right = b;
-	int order = strcasecmp(left->header->name, right->header->name);
-
-	return order != 0 ? order : (left->header > right->header) - (left->header < right->header);
-}
-
-/* The headers to sign, by name; false when there are too many. */
-static bool sort_headers(const struct sigv4_header *headers, size_t count, struct signed_header *sorted, size_t *used)
-{
-	*used = 0;
+	sorted->count = 0;
 	if (count > LIMIT_SIGV4_HEADERS)
 		return false;
-	for (size_t i = 0; i < count; i++)
-		if (is_signed(headers[i].name))
-			sorted[(*used)++].header = &headers[i];
-	qsort(sorted, *used, sizeof(*sorted), compare_headers);
+	for (size_t i = 0; i < count; i++) {
+		size_t to = sorted->count;
+
+		if (!is_signed(headers[i].name))
+			continue;
+		for (; to > 0 && strcasecmp(sorted->at[to - 1]->name, headers[i].name) > 0; to--)
+			sorted->at[to] = sorted->at[to - 1];
+		sorted->at[to] = &headers[i];
+		sorted->count++;
+	}
 	return true;
 }
 
-static bool same_name(const struct signed_header *sorted, size_t i)
+/* before: the one before it; NULL at the first. */
+static bool same_name(const struct sigv4_header *before, const struct sigv4_header *header)
 {
-	return i > 0 && strcasecmp(sorted[i].header->name, sorted[i - 1].header->name) == 0;
+	return before != NULL && strcasecmp(header->name, before->name) == 0;
 }
 
 static void add_lower(struct buf *text, const char *name)
 {
-	for (; *name != '\0'; name++)
-		buf_add_char(text, (char)tolower((unsigned char)*name));
+	size_t from = text->size;
+
+	if (buf_add_text(text, name))
+		for (char *c = text->bytes + from; *c != '\0'; c++)
+			*c = lower(*c);
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 /* Trimmed, and with one blank for each run of blanks and line folds. */
 static void add_value(struct buf *text, const char *value)
 {
-	static const char blanks[] = " \t\r\n";
+	const char *end;
 
-	value += strspn(value, blanks);
+	while (is_blank(*value))
+		value++;
 	while (*value != '\0') {
-		size_t len = strcspn(value, blanks);
-
-		buf_add(text, value, len);
-		value += len;
-		value += strspn(value, blanks);
+		for (end = value; *end != '\0' && !is_blank(*end); end++)
+			;
+		buf_add(text, value, (size_t)(end - value));
+		for (value = end; is_blank(*value); value++)
+			;
 		if (*value != '\0')
 			buf_add_char(text, ' ');
 	}
 }
 
-bool sigv4_add_headers(struct buf *text, const struct sigv4_header *headers, size_t count)
+bool sigv4_add_headers(struct buf *text, const struct sigv4_sorted *headers)
 {
-	struct signed_header sorted[LIMIT_SIGV4_HEADERS];
-	size_t used;
+	const struct sigv4_header *before = NULL;
 
-	if (!sort_headers(headers, count, sorted, &used))
-		return false;
-	for (size_t i = 0; i < used; i++) {
-		if (same_name(sorted, i)) {
+	for (size_t i = 0; i < headers->count; before = headers->at[i], i++) {
+		if (same_name(before, headers->at[i])) {
 			buf_add_char(text, ',');
 		} else {
 			if (i > 0)
 				buf_add_char(text, '\n');
-			add_lower(text, sorted[i].header->name);
+			add_lower(text, headers->at[i]->name);
 			buf_add_char(text, ':');
 		}
-		add_value(text, sorted[i].header->value);
+		add_value(text, headers->at[i]->value);
 	}
 	return buf_add_char(text, '\n');
 }
 
-bool sigv4_add_signed_names(struct buf *text, const struct sigv4_header *headers, size_t count)
+bool sigv4_add_signed_names(struct buf *text, const struct sigv4_sorted *headers)
 {
-	struct signed_header sorted[LIMIT_SIGV4_HEADERS];
-	size_t used;
+	const struct sigv4_header *before = NULL;
 
-	if (!sort_headers(headers, count, sorted, &used))
-		return false;
-	for (size_t i = 0; i < used; i++) {
-		if (same_name(sorted, i))
+	for (size_t i = 0; i < headers->count; before = headers->at[i], i++) {
+		if (same_name(before, headers->at[i]))
 			continue;
 		if (i > 0)
 			buf_add_char(text, ';');
-		add_lower(text, sorted[i].header->name);
+		add_lower(text, headers->at[i]->name);
 	}
 	return !text->overflowed;
 }

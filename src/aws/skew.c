@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -22,24 +21,52 @@ static const char *const codes[] = {
 static int month_of(const char *name)
 {
 	for (int i = 0; i < 12; i++)
-		if (strcasecmp(name, months[i]) == 0)
+		if (strncasecmp(name, months[i], 3) == 0)
 			return i;
 	return -1;
 }
 
-/* RFC 9110's preferred form only: AWS sends no other. */
+/* Whether text begins as form says: A is a letter, 0 a digit, anything else itself. */
+static bool has_form(const char *text, const char *form)
+{
+	for (; *form != '\0'; form++, text++) {
+		bool letter = (*text >= 'A' && *text <= 'Z') || (*text >= 'a' && *text <= 'z');
+		bool digit = *text >= '0' && *text <= '9';
+
+		if (*form == 'A' ? !letter : *form == '0' ? !digit : *text != *form)
+			return false;
+	}
+	return true;
+}
+
+static int number(const char *digits, int count)
+{
+	int value = 0;
+
+	for (int i = 0; i < count; i++)
+		value = 10 * value + (digits[i] - '0');
+	return value;
+}
+
+/* RFC 9110's preferred form only: AWS sends no other.  The day may have one digit.  Read with each answer, so not with
+ * sscanf(3). */
 bool skew_parse_date(const char *date, double *seconds)
 {
+	static const char rest[] = " AAA 0000 00:00:00 GMT";
 	struct tm tm = { 0 };
-	char month[4];
-	int end = 0;
+	int digits = has_form(date, "AAA, 00") ? 2 : 1;
+	const char *at = date + strlen("AAA, ") + digits;
 
-	if (sscanf(date, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n", &tm.tm_mday, month, &tm.tm_year,
-		&tm.tm_hour, &tm.tm_min, &tm.tm_sec, &end) != 6 || end == 0 || date[end] != '\0')
+	if (!has_form(date, "AAA, 0") || !has_form(at, rest) || at[sizeof(rest) - 1] != '\0')
 		return false;
-	tm.tm_mon = month_of(month);
-	if (tm.tm_mon < 0 || tm.tm_year < 1970 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour < 0
-	    || tm.tm_hour > 23 || tm.tm_min < 0 || tm.tm_min > 59 || tm.tm_sec < 0 || tm.tm_sec > 60)
+	tm.tm_mday = number(at - digits, digits);
+	tm.tm_mon = month_of(at + 1);
+	tm.tm_year = number(at + 5, 4);
+	tm.tm_hour = number(at + 10, 2);
+	tm.tm_min = number(at + 13, 2);
+	tm.tm_sec = number(at + 16, 2);
+	if (tm.tm_mon < 0 || tm.tm_year < 1970 || tm.tm_mday < 1 || tm.tm_mday > 31
+	    || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
 		return false;
 	tm.tm_year -= 1900;
 	*seconds = (double)timegm(&tm);

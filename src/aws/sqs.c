@@ -8,18 +8,48 @@
 #include <string.h>
 
 #include "aws/endpoint.h"
+#include "base/buf.h"
 #include "base/json_at.h"
+#include "base/json_write.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 enum { MD5_BYTES = 16 };
 
-/* Built from our own texts and from what JSON brought, so only a lack of memory makes it NULL. */
-static json_t *must(json_t *doc)
+/* -- asking --------------------------------------------------------------------------------------- */
+
+/* A text that cannot grow too large: what is in it has limits of its own. */
+static void begin(struct buf *text)
 {
-	if (doc == NULL)
-		fatal("out of memory, or a text that is not UTF-8, for a request to SQS");
-	return doc;
+	buf_init(text, SIZE_MAX - 1);
+	json_write_open(text, '{');
+}
+
+static struct sqs_input end(struct buf *text, const char *const *reads)
+{
+	json_write_close(text, '}');
+	return (struct sqs_input){ .text = buf_take(text), .reads = reads };
+}
+
+/* Our own texts and what JSON brought: they are UTF-8. */
+static void put(struct buf *text, const char *member, const char *value)
+{
+	if (!json_write_member(text, member, value))
+		fatal("a text that is not UTF-8, for a request to SQS: %s", member);
+}
+
+static void put_number(struct buf *text, const char *member, unsigned value)
+{
+	json_write_name(text, member);
+	json_write_integer(text, value);
+}
+
+static void put_all(struct buf *text, const char *member)
+{
+	json_write_name(text, member);
+	json_write_open(text, '[');
+	json_write_string(text, "All");
+	json_write_close(text, ']');
 }
 
 /* -- address -------------------------------------------------------------------------------------- */
@@ -57,17 +87,25 @@ void sqs_address_finish(struct sqs_address *address)
 
 /* -- receiving ------------------------------------------------------------------------------------ */
 
-json_t *sqs_receive_input(const char *url, const struct sqs_receive *receive)
+struct sqs_input sqs_receive_input(const char *url, const struct sqs_receive *receive)
 {
-	/* Emulators of some years ago know only AttributeNames, AWS knows both. */
-	json_t *input = must(json_pack("{s:s, s:i, s:i, s:i, s:[s], s:[s]}", "QueueUrl", url,
-		"MaxNumberOfMessages", (int)receive->max, "WaitTimeSeconds", (int)receive->wait_s,
-		"VisibilityTimeout", (int)receive->visibility_s,
-		"MessageSystemAttributeNames", "All", "AttributeNames", "All"));
+	static const char *const reads[] = {
+		"Messages", "MessageId", "ReceiptHandle", "Body", "MD5OfBody",
+		"Attributes", "ApproximateReceiveCount", "MessageGroupId", "SentTimestamp", NULL
+	};
+	struct buf text;
 
+	begin(&text);
+	put(&text, "QueueUrl", url);
+	put_number(&text, "MaxNumberOfMessages", receive->max);
+	put_number(&text, "WaitTimeSeconds", receive->wait_s);
+	put_number(&text, "VisibilityTimeout", receive->visibility_s);
+	/* Emulators of some years ago know only AttributeNames, AWS knows both. */
+	put_all(&text, "MessageSystemAttributeNames");
+	put_all(&text, "AttributeNames");
 	if (receive->attempt_id != NULL)
-		json_object_set_new(input, "ReceiveRequestAttemptId", must(json_string(receive->attempt_id)));
-	return input;
+		put(&text, "ReceiveRequestAttemptId", receive->attempt_id);
+	return end(&text, reads);
 }
 
 /* SQS writes numbers as texts; emulators also as numbers. */
@@ -120,6 +158,7 @@ size_t sqs_receive_parse(const json_t *doc, struct sqs_received out[SQS_BATCH], 
 
 bool sqs_body_intact(const struct sqs_received *received)
 {
+	static const char digits[] = "0123456789abcdef";
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	char hex[2 * MD5_BYTES + 1];
 	unsigned size = 0;
@@ -135,59 +174,92 @@ bool sqs_body_intact(const struct sqs_received *received)
 	EVP_MD_free(md5);
 	if (ok != 1 || size != MD5_BYTES)
 		return true;
-	for (unsigned i = 0; i < size; i++)
-		snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
+	for (unsigned i = 0; i < size; i++) {
+		hex[2 * i] = digits[digest[i] >> 4];
+		hex[2 * i + 1] = digits[digest[i] & 15];
+	}
+	hex[2 * size] = '\0';
 	return strcmp(hex, received->md5) == 0;
 }
 
 /* -- batches -------------------------------------------------------------------------------------- */
 
-static json_t *batch_input(const char *url, json_t **entries)
+/* Of any batch's answer. */
+static const char *const batch_reads[] = { "Successful", "Failed", "Id", "Code", "Message", "SenderFault", NULL };
+
+static void begin_batch(struct buf *text, const char *url)
 {
-	*entries = must(json_array());
-	return must(json_pack("{s:s, s:o}", "QueueUrl", url, "Entries", *entries));
+	begin(text);
+	put(text, "QueueUrl", url);
+	json_write_name(text, "Entries");
+	json_write_open(text, '[');
 }
 
-static json_t *entry_id(size_t i)
+static void begin_entry(struct buf *text, size_t i)
 {
-	return must(json_sprintf("%zu", i));
+	char id[24];
+
+	snprintf(id, sizeof(id), "%zu", i);
+	json_write_open(text, '{');
+	put(text, "Id", id);
 }
 
-json_t *sqs_delete_input(const char *url, const struct sqs_entry *entries, size_t count)
+static struct sqs_input end_batch(struct buf *text)
 {
-	json_t *list, *input = batch_input(url, &list);
-
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, must(json_pack("{s:o, s:s}", "Id", entry_id(i),
-			"ReceiptHandle", entries[i].receipt)));
-	return input;
+	json_write_close(text, ']');
+	return end(text, batch_reads);
 }
 
-json_t *sqs_visibility_input(const char *url, const struct sqs_entry *entries, size_t count)
+struct sqs_input sqs_delete_input(const char *url, const struct sqs_entry *entries, size_t count)
 {
-	json_t *list, *input = batch_input(url, &list);
+	struct buf text;
 
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, must(json_pack("{s:o, s:s, s:i}", "Id", entry_id(i),
-			"ReceiptHandle", entries[i].receipt, "VisibilityTimeout", (int)entries[i].visibility_s)));
-	return input;
-}
-
-json_t *sqs_send_input(const char *url, const struct sqs_outgoing *messages, size_t count)
-{
-	json_t *list, *input = batch_input(url, &list);
-
+	begin_batch(&text, url);
 	for (size_t i = 0; i < count; i++) {
-		json_t *entry = json_pack("{s:o, s:s, s:s*, s:s*}", "Id", entry_id(i), "MessageBody", messages[i].body,
-			"MessageGroupId", messages[i].group, "MessageDeduplicationId", messages[i].dedup);
-
-		if (entry == NULL) {
-			json_decref(input);
-			return NULL;
-		}
-		json_array_append_new(list, entry);
+		begin_entry(&text, i);
+		put(&text, "ReceiptHandle", entries[i].receipt);
+		json_write_close(&text, '}');
 	}
-	return input;
+	return end_batch(&text);
+}
+
+struct sqs_input sqs_visibility_input(const char *url, const struct sqs_entry *entries, size_t count)
+{
+	struct buf text;
+
+	begin_batch(&text, url);
+	for (size_t i = 0; i < count; i++) {
+		begin_entry(&text, i);
+		put(&text, "ReceiptHandle", entries[i].receipt);
+		put_number(&text, "VisibilityTimeout", entries[i].visibility_s);
+		json_write_close(&text, '}');
+	}
+	return end_batch(&text);
+}
+
+/* What strangers gave. */
+static bool put_given(struct buf *text, const char *member, const char *value)
+{
+	return value == NULL || json_write_member(text, member, value);
+}
+
+struct sqs_input sqs_send_input(const char *url, const struct sqs_outgoing *messages, size_t count)
+{
+	struct buf text;
+	bool ok = true;
+
+	begin_batch(&text, url);
+	for (size_t i = 0; ok && i < count; i++) {
+		begin_entry(&text, i);
+		ok = put_given(&text, "MessageBody", messages[i].body) &&
+		     put_given(&text, "MessageGroupId", messages[i].group) &&
+		     put_given(&text, "MessageDeduplicationId", messages[i].dedup);
+		json_write_close(&text, '}');
+	}
+	if (ok)
+		return end_batch(&text);
+	buf_finish(&text);
+	return (struct sqs_input){ 0 };
 }
 
 static bool is_one_of(const char *code, const char *const *codes, size_t count)
@@ -275,9 +347,14 @@ void sqs_batch_parse(const json_t *doc, size_t count, struct sqs_answer *answers
 
 /* -- attributes ----------------------------------------------------------------------------------- */
 
-json_t *sqs_attributes_input(const char *url)
+struct sqs_input sqs_attributes_input(const char *url)
 {
-	return must(json_pack("{s:s, s:[s]}", "QueueUrl", url, "AttributeNames", "All"));
+	struct buf text;
+
+	begin(&text);
+	put(&text, "QueueUrl", url);
+	put_all(&text, "AttributeNames");
+	return end(&text, NULL);
 }
 
 /* A text that is too long is none: half an ARN is another one. */
@@ -318,14 +395,24 @@ void sqs_attributes_parse(const json_t *doc, struct sqs_attributes *attributes)
 
 /* -- message move tasks --------------------------------------------------------------------------- */
 
-json_t *sqs_move_input(const char *source_arn, const char *destination_arn)
+struct sqs_input sqs_move_input(const char *source_arn, const char *destination_arn)
 {
-	return must(json_pack("{s:s, s:s}", "SourceArn", source_arn, "DestinationArn", destination_arn));
+	struct buf text;
+
+	begin(&text);
+	put(&text, "SourceArn", source_arn);
+	put(&text, "DestinationArn", destination_arn);
+	return end(&text, NULL);
 }
 
-json_t *sqs_move_list_input(const char *source_arn)
+struct sqs_input sqs_move_list_input(const char *source_arn)
 {
-	return must(json_pack("{s:s, s:i}", "SourceArn", source_arn, "MaxResults", 10));
+	struct buf text;
+
+	begin(&text);
+	put(&text, "SourceArn", source_arn);
+	put_number(&text, "MaxResults", 10);
+	return end(&text, NULL);
 }
 
 static enum sqs_move_state move_state(const char *status)

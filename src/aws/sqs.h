@@ -30,6 +30,12 @@ struct sqs_address {
 bool sqs_address_parse(struct sqs_address *address, const char *url, struct error *err);
 void sqs_address_finish(struct sqs_address *address);
 
+/* What is asked, and what is read of the answer (aws_request::text and ::reads). */
+struct sqs_input {
+	char *text;                     /* the caller's to free */
+	const char *const *reads;
+};
+
 /* -- receiving ------------------------------------------------------------------------------------ */
 
 struct sqs_receive {
@@ -37,8 +43,7 @@ struct sqs_receive {
 	unsigned wait_s, visibility_s;
 	const char *attempt_id;         /* FIFO; else NULL */
 };
-/* All inputs below are new references. */
-json_t *sqs_receive_input(const char *url, const struct sqs_receive *receive);
+struct sqs_input sqs_receive_input(const char *url, const struct sqs_receive *receive);
 
 /* One message of a reply; lent by it. */
 struct sqs_received {
@@ -61,14 +66,14 @@ struct sqs_entry {
 	const char *receipt;
 	unsigned visibility_s;          /* of a visibility change */
 };
-json_t *sqs_delete_input(const char *url, const struct sqs_entry *entries, size_t count);
-json_t *sqs_visibility_input(const char *url, const struct sqs_entry *entries, size_t count);
+struct sqs_input sqs_delete_input(const char *url, const struct sqs_entry *entries, size_t count);
+struct sqs_input sqs_visibility_input(const char *url, const struct sqs_entry *entries, size_t count);
 
 struct sqs_outgoing {
 	const char *body, *group, *dedup;       /* group and dedup may be NULL */
 };
-/* NULL when a text is not UTF-8. */
-json_t *sqs_send_input(const char *url, const struct sqs_outgoing *messages, size_t count);
+/* The text is NULL when one of theirs is not UTF-8. */
+struct sqs_input sqs_send_input(const char *url, const struct sqs_outgoing *messages, size_t count);
 
 enum sqs_outcome {
 	SQS_DONE,
@@ -97,14 +102,14 @@ struct sqs_attributes {
 	char arn[LIMIT_SQS_ARN_BYTES];
 	char dead_letter[LIMIT_SQS_ARN_BYTES];  /* of the redrive policy; "": none */
 };
-json_t *sqs_attributes_input(const char *url);
+struct sqs_input sqs_attributes_input(const char *url);
 void sqs_attributes_parse(const json_t *doc, struct sqs_attributes *attributes);
 
 /* -- message move tasks --------------------------------------------------------------------------- */
 
 /* From a dead-letter queue to a queue it serves. */
-json_t *sqs_move_input(const char *source_arn, const char *destination_arn);
-json_t *sqs_move_list_input(const char *source_arn);
+struct sqs_input sqs_move_input(const char *source_arn, const char *destination_arn);
+struct sqs_input sqs_move_list_input(const char *source_arn);
 
 enum sqs_move_state {
 	SQS_MOVE_NONE,                  /* there has been none */

@@ -28,7 +28,6 @@ struct sts {
 	struct endpoint endpoint;
 	char *region;                   /* in the signature */
 	struct skew skew;
-	struct sigv4_keys keys;
 };
 
 struct sts_call {
@@ -129,7 +128,6 @@ void sts_destroy(struct sts *sts)
 	if (sts == NULL)
 		return;
 	endpoint_finish(&sts->endpoint);
-	sigv4_keys_finish(&sts->keys);
 	free(sts->region);
 	free(sts);
 }
@@ -302,12 +300,11 @@ static bool make_headers(struct sts_call *call, struct buf lines[5], const char 
 		const struct sigv4_request request = {
 			.method = "POST", .path = sts->endpoint.path, .headers = given, .header_count = count,
 			.body = call->form, .body_bytes = strlen(call->form),
-			.access_key = call->signer->access_key, .secret_key = call->signer->secret_key,
 			.region = sts->region, .service = service_of(AWS_STS)->label, .stamp = stamp,
 		};
 
 		buf_add_text(&lines[count], "Authorization: ");
-		ok = sigv4_sign(&call->sts->keys, &request, &lines[count]) && ok;
+		ok = sigv4_sign(call->signer->signer, &request, &lines[count]) && ok;
 		headers[count] = buf_text(&lines[count]);
 		count++;
 	}

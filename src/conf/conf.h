@@ -55,6 +55,7 @@ struct conf_aws {
 	char *access_key;
 	char *secret_key;               /* secret */
 	char *session_token;            /* secret */
+	unsigned run_task_rate;         /* launches a second that the account's quota allows; 0: to be found out */
 };
 
 enum conf_queue_type { CONF_QUEUE_SQS, CONF_QUEUE_REDIS, CONF_QUEUE_REDIS_STREAM, CONF_QUEUE_STORE, CONF_QUEUE_TYPES };

@@ -23,7 +23,8 @@ static bool fill_lock(const struct conf *conf, struct job *job, struct error *er
 		return false;
 	}
 	buf_init(&key, LIMIT_JOB_LOCK_KEY_BYTES);
-	values.payload = job_message_payload(job);
+	if (template_wants_payload(deployer->lock.key))
+		values.payload = job_message_payload(job);
 	ok = template_expand(deployer->lock.key, &values, &key, err);
 	json_decref((json_t *)values.payload);
 	job->policy = deployer->lock.policy;

@@ -274,6 +274,12 @@ static const struct conf_row aws_rows[] = {
 	  .text = "The secret access key." },
 	{ .key = "session_token", TEXT(struct conf_aws, session_token, LIMIT_CONF_TEXT_BYTES), .secret = true,
 	  .text = "The session token that belongs to temporary keys." },
+	{ .key = "run_task_rate", UINT(struct conf_aws, run_task_rate, 20, 20000), .zero = "found out", .def = "0",
+	  .text = "How many tasks a second the account's quota lets be launched. Every account may launch 20 of Fargate. "
+	          "That is where the rate begins without this; it doubles each second while launches wait and AWS refuses "
+	          "none, and what was found out stays in the store. With this it begins here, and looks at the tasks "
+	          "begin at a twentieth of it. When AWS refuses launches for their rate it is halved all the same, down "
+	          "to 20, and begins here again when ten minutes have passed without that." },
 	{ .key = NULL },
 };
 

@@ -33,6 +33,7 @@ enum { LIMIT_EXEC_REQUEST_BYTES = 64 << 10 };
 struct exec_rate_ask {
 	const char *bucket;             /* "ecs/<region>/<account>/RunTask" */
 	double initial_per_s, max_per_s, burst;
+	double begin_per_s;             /* as in store.h */
 	unsigned want, throttles;
 };
 typedef void exec_rate_fn(void *arg, unsigned tokens, double wait_s, double per_s, const struct error *err);
@@ -48,6 +49,7 @@ struct exec_env {
 	const char *state_dir;          /* for local commands; NULL: none can be run */
 	const char *shim_path;          /* program that holds one, or a descriptor's path; NULL likewise */
 	struct aws *aws;                /* shared by all deployers of a worker */
+	double run_task_per_s;          /* launches that the account's quota allows, as the operator says; 0: he doesn't */
 	const char *started_by;         /* "gantry/<host>", cut to what ECS takes */
 };
 
@@ -67,7 +69,8 @@ char *exec_prepare(struct exec *exec, const struct job *job, struct error *err);
 
 /* Starts it; handle is lent.  err kinds: THROTTLED (rates, capacity: try again, or the next step),
  * TEMPORARY and AMBIGUOUS (repeat with the same request and token), REFUSED and INVALID (the job
- * fails with code and text).  A launch that had already happened answers with its handle. */
+ * fails with code and text).  A launch that had already happened answers with its handle.  request and token are
+ * lent until done, or until exec_launch_cancel(). */
 typedef void exec_launched_fn(void *arg, const char *handle, const struct error *err);
 struct exec_launch *exec_launch(struct exec *exec, const char *request, const char *token,
 	exec_launched_fn *done, void *arg);
@@ -92,7 +95,8 @@ struct exec_end {
 };
 
 /* Waits for the end of what handle names.  started (may be NULL) runs once when it is seen running.
- * ended runs once; then the watch is gone.  since_ms: wall time of the launch, which sets the pace. */
+ * ended runs once; then the watch is gone.  since_ms: wall time of the launch, which sets the pace.
+ * handle is lent until then, or until exec_unwatch(). */
 struct exec_watch_events {
 	void (*started)(void *arg, int64_t started_ms);
 	void (*ended)(void *arg, const struct exec_end *end);

@@ -24,6 +24,8 @@ static struct exec *ecs_create(const struct conf_deployer *conf, const struct ex
 	exec->account = ecs_account_get(env);
 	ecs_account_note_arn(exec->account, conf->cluster);
 	ecs_account_note_arn(exec->account, conf->task_definition);
+	ecs_account_note_arn(exec->account, conf->task_role);
+	ecs_account_note_arn(exec->account, conf->execution_role);
 	list_init(&exec->launches);
 	list_init(&exec->watches);
 	list_init(&exec->looks);

@@ -53,6 +53,7 @@ struct ecs_account {
 	struct log log;                 /* "ecs" */
 	char id[ECS_ACCOUNT_BYTES];     /* "" until an ARN has told */
 	struct rate_share run_rate, describe_rate;
+	struct rate own_looks;          /* what this worker may take of describe_rate */
 	struct list launches;           /* ecs_launch.link: waiting for the rate */
 	unsigned waiting;               /* how many these are */
 	unsigned launching;             /* RunTask calls under way */
@@ -64,8 +65,9 @@ struct ecs_account {
 };
 struct ecs_account *ecs_account_get(const struct exec_env *env);
 void ecs_account_put(struct ecs_account *account);
-/* Brings how fast may be looked up to date with how fast is launched. */
-void ecs_account_allow_describes(struct ecs_account *account);
+/* True when DescribeTasks may be called now, and counts it.  waiting: how many calls would be made now, this one
+ * included.  False: *wait_s is how long until another try is worth it. */
+bool ecs_account_take_describe(struct ecs_account *account, unsigned waiting, double *wait_s);
 /* Whose rates these are is known by the first ARN that we see; NULL and names are allowed. */
 void ecs_account_note_arn(struct ecs_account *account, const char *arn);
 /* A call of this account; input is taken. */
@@ -113,7 +115,8 @@ struct exec_ecs {
 char *ecs_request_build(const struct conf_deployer *conf, const struct job *job, struct error *err);
 /* How many ways there are to place a task: each provider with all subnets, then each with one alone. */
 unsigned ecs_request_steps(const struct conf_deployer *conf);
-/* Lent by a frozen request; NULL when it doesn't say. */
+/* Lent by a frozen request; NULL when it doesn't say.  ecs_request_reads: the members that these read. */
+extern const char *const ecs_request_reads[];
 const char *ecs_request_cluster(const json_t *request);
 const char *ecs_request_container(const json_t *request);
 const char *ecs_request_started_by(const json_t *request);
@@ -153,33 +156,39 @@ void ecs_looks_cancel(struct exec_ecs *exec);
 
 /* -- a watch ---------------------------------------------------------------------------------------- */
 
+/* Few tasks are stopped. */
+struct ecs_stop {
+	char *reason;
+	struct aws_call *call;
+	ev_timer timer;                 /* until it is asked for again */
+	unsigned failures;
+	struct ecs_watch *watch;
+};
+
 struct ecs_watch {
 	struct exec_watch face;
 	struct list mine;               /* exec_ecs.watches */
 	struct table_link by_id;        /* ecs_account.watches, by the last part of arn */
 	struct ecs_cluster *cluster;
 	struct schedule_entry entry;
-	char *arn, *container;
+	const char *arn;                /* lent by the caller */
+	char *container;                /* NULL: the configured one */
 	struct exec_watch_events events;
 	double since_s;                 /* of the launch; monotonic, as all below */
 	double missing_since_s;         /* 0: it is there */
 	unsigned missing;               /* answers in a row that said so */
+	bool told_running;
 	bool alone;                     /* a call with it was refused as a whole */
 	bool seen;                      /* by a look, at least once since events come or don't; what is heard is no look */
+	bool stop_wanted;               /* by the caller, not only by us */
 	bool hurry;                     /* another look has to come soon, after the call that is under way if any */
 	int64_t version;                /* the highest seen; 0: none */
 	struct ecs_describe *describe;  /* the call that is under way for it */
 	size_t slot;
-	bool told_running;
 	struct list news;               /* ecs_cluster.news */
 	int64_t running_ms;             /* to be told; 0: not */
 	struct exec_end *end;           /* to be told */
-	bool stopping;
-	bool stop_wanted;               /* by the caller, not only by us */
-	char *stop_reason;
-	struct aws_call *stop_call;
-	ev_timer stop_timer;
-	unsigned stop_failures;
+	struct ecs_stop *stop;          /* NULL: nobody has asked for it */
 };
 struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *request, int64_t since_ms,
 	const struct exec_watch_events *events);
@@ -192,6 +201,8 @@ void ecs_watch_hurry(struct ecs_watch *watch);
 double ecs_watch_interval_s(double age_s);
 /* The same for this task, as it is now. */
 double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s);
+/* The members of DescribeTasks's answer that a watch reads (aws_request::reads), from the first to the verdict. */
+extern const char *const ecs_watch_reads[];
 /* What a look brought or was heard: the task.  What only a look brings: that ECS knows none; nothing (watch it
  * as before). */
 void ecs_watch_take(struct ecs_watch *watch, const json_t *task, double now_s);
@@ -204,7 +215,6 @@ void ecs_watches_tell(struct ecs_account *account);
 void ecs_stop(struct exec_watch *watch, const char *reason);
 /* For a reason of our own. */
 void ecs_stop_begin(struct ecs_watch *watch, const char *reason);
-void ecs_stop_init(struct ecs_watch *watch);
 void ecs_stop_finish(struct ecs_watch *watch);
 
 #endif

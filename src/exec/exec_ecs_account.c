@@ -4,17 +4,20 @@
  *
  * The list of accounts is the one variable of this process that lives outside of an object: see
  * exec_ecs.h. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "exec/exec_ecs.h"
 
 /* Fargate launches 20 tasks a second for every account; raised quotas are found out.  DescribeTasks takes 20
  * calls a second from all who use the account: the looks of all workers stay below, and those of one that
  * must do without the others far below.  Only where ECS takes launches much faster than from everybody, the
- * looks at what is launched may be faster, too. */
+ * looks at what is launched may be faster, too; and only those of the worker that launched it, as old tasks that
+ * are looked at more often would cost the others' CPU for nothing. */
 static const double run_per_s = 20, run_burst = 20, run_max_per_s = 20000, run_alone_max_per_s = 500;
 static const double launches_per_describe = 20;
 static const double describe_per_s = 10, describe_burst = 20, describe_max_per_s = 16, describe_alone_per_s = 7;
@@ -55,11 +58,22 @@ static void name_bucket(void *arg, const char *action, char bucket[LIMIT_RATE_BU
 		account->id[0] != '\0' ? account->id : "unknown", action);
 }
 
-void ecs_account_allow_describes(struct ecs_account *account)
+bool ecs_account_take_describe(struct ecs_account *account, unsigned waiting, double *wait_s)
 {
 	double fast_per_s = rate_share_use_per_s(&account->run_rate) / launches_per_describe;
+	double own_per_s = fast_per_s > describe_max_per_s ? fast_per_s : describe_max_per_s;
+	double now_s = clock_monotonic_s();
 
-	rate_share_allow(&account->describe_rate, fast_per_s > describe_max_per_s ? fast_per_s : describe_max_per_s);
+	rate_share_allow(&account->describe_rate, own_per_s);
+	rate_set(&account->own_looks, own_per_s, now_s);
+	*wait_s = rate_wait_s(&account->own_looks, now_s);
+	if (*wait_s > 0)
+		return false;
+	if (!rate_share_take(&account->describe_rate, waiting)) {
+		*wait_s = rate_share_wait_s(&account->describe_rate);
+		return false;
+	}
+	return rate_take(&account->own_looks, now_s);
 }
 
 void ecs_account_note_arn(struct ecs_account *account, const char *arn)
@@ -89,22 +103,25 @@ static struct ecs_account *find(const struct aws *aws)
 	return NULL;
 }
 
-static void rates_init(struct ecs_account *account, const struct exec_rates *rates)
+static void rates_init(struct ecs_account *account, const struct exec_env *env)
 {
 	const struct rate_plan run = {
 		.action = "RunTask", .initial_per_s = run_per_s, .max_per_s = run_max_per_s, .burst = run_burst,
-		.alone_initial_per_s = run_per_s, .alone_max_per_s = run_alone_max_per_s, .rates = rates,
+		.alone_initial_per_s = run_per_s, .alone_max_per_s = fmax(run_alone_max_per_s, env->run_task_per_s),
+		.begin_per_s = env->run_task_per_s, .rates = env->rates,
 		.log = &account->log, .name = name_bucket, .more = more_launches, .arg = account,
 	};
 	const struct rate_plan describe = {
 		.action = "DescribeTasks", .initial_per_s = describe_per_s, .max_per_s = describe_max_per_s,
 		.burst = describe_burst, .alone_initial_per_s = describe_alone_per_s,
-		.alone_max_per_s = describe_alone_per_s, .rates = rates,
+		.alone_max_per_s = describe_alone_per_s,
+		.begin_per_s = env->run_task_per_s / launches_per_describe, .rates = env->rates,
 		.log = &account->log, .name = name_bucket, .more = more_describes, .arg = account,
 	};
 
 	rate_share_init(&account->run_rate, &run);
 	rate_share_init(&account->describe_rate, &describe);
+	rate_init(&account->own_looks, describe_max_per_s, describe_burst, describe_max_per_s, clock_monotonic_s());
 }
 
 struct ecs_account *ecs_account_get(const struct exec_env *env)
@@ -116,7 +133,7 @@ struct ecs_account *ecs_account_get(const struct exec_env *env)
 		account->aws = env->aws;
 		account->loop = env->loop;
 		log_init(&account->log, env->log, "ecs");
-		rates_init(account, env->rates);
+		rates_init(account, env);
 		list_init(&account->launches);
 		list_init(&account->clusters);
 		ev_timer_init(&account->launch_timer, on_launch_time, 0., 0.);

@@ -15,7 +15,10 @@
 #include "base/random.h"
 #include "exec/exec_ecs.h"
 
-enum { REPEAT_LOG_S = 300 };
+enum {
+	REPEAT_LOG_S = 300,
+	LIMIT_CALLS_DUE = 50,                   /* are counted; more are not asked for at once */
+};
 static const double retry_first_s = 0.5, retry_max_s = 30, human_retry_s = 60;
 static const double at_once_s = 0.002;          /* a timer may come this much early */
 static const double ahead_max_s = 15;           /* what would be due by then may come along */
@@ -184,6 +187,8 @@ static void take_failed(struct ecs_describe *describe, const struct error *err, 
 
 static void take_reply(struct ecs_describe *describe, const json_t *doc, double now_s)
 {
+	size_t next = 0;
+
 	note_success(describe->cluster);
 	for (size_t i = 0; i < describe->count; i++) {
 		struct ecs_watch *watch = describe->watches[i];
@@ -192,7 +197,7 @@ static void take_reply(struct ecs_describe *describe, const json_t *doc, double 
 
 		if (watch == NULL)
 			continue;
-		task = ecs_find_task(doc, watch->arn, &missing);
+		task = ecs_find_task(doc, watch->arn, &next, &missing);
 		watch->seen = watch->seen || task != NULL;
 		if (task != NULL)
 			ecs_watch_take(watch, task, now_s);
@@ -250,6 +255,7 @@ static size_t gather(struct ecs_cluster *cluster, double now_s, struct ecs_watch
 static void describe_send(struct ecs_cluster *cluster, struct ecs_watch **watches, size_t count)
 {
 	struct ecs_describe *describe = xnew(struct ecs_describe);
+	struct aws_request request = { .service = AWS_ECS, .action = "DescribeTasks", .reads = ecs_watch_reads };
 	const char *arns[ECS_DESCRIBE_MAX];
 
 	describe->cluster = cluster;
@@ -263,8 +269,9 @@ static void describe_send(struct ecs_cluster *cluster, struct ecs_watch **watche
 	}
 	list_append(&cluster->describes, &describe->link);
 	cluster->calls++;
-	describe->call = ecs_call(cluster->account, "DescribeTasks", ecs_describe_input(cluster->name, arns, count),
-		on_described, describe);
+	request.input = ecs_describe_input(cluster->name, arns, count);
+	describe->call = aws_call(cluster->account->aws, &request, on_described, describe);
+	json_decref(request.input);
 }
 
 /* The watch is not looked for any more by the call that is under way for it. */
@@ -275,20 +282,27 @@ void ecs_describe_forget(struct ecs_watch *watch)
 	watch->describe = NULL;
 }
 
+/* How many calls it takes to look at what is due. */
+static unsigned calls_due(const struct ecs_cluster *cluster, double now_s)
+{
+	size_t due = schedule_due(&cluster->schedule, now_s + at_once_s, LIMIT_CALLS_DUE * ECS_DESCRIBE_MAX);
+
+	return (unsigned)((due + ECS_DESCRIBE_MAX - 1) / ECS_DESCRIBE_MAX);
+}
+
 static void cluster_run(struct ecs_cluster *cluster)
 {
-	struct rate_share *rate = &cluster->account->describe_rate;
-	double now_s = clock_monotonic_s();
+	double now_s = clock_monotonic_s(), wait_s;
 	struct ecs_watch *watches[ECS_DESCRIBE_MAX];
+	unsigned due = calls_due(cluster, now_s);
 
-	ecs_account_allow_describes(cluster->account);
 	while (cluster->calls < LIMIT_ECS_DESCRIBES && cluster->not_before_s <= now_s + at_once_s) {
 		const struct schedule_entry *first = schedule_first(&cluster->schedule);
 
 		if (first == NULL || first->due_s > now_s + at_once_s)
 			break;
-		if (!rate_share_take(rate, 1)) {
-			ecs_arm(cluster->account, &cluster->timer, rate_share_wait_s(rate));
+		if (!ecs_account_take_describe(cluster->account, due > 0 ? due-- : 1, &wait_s)) {
+			ecs_arm(cluster->account, &cluster->timer, wait_s);
 			return;
 		}
 		describe_send(cluster, watches, gather(cluster, now_s, watches));

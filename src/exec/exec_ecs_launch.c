@@ -27,7 +27,7 @@ struct ecs_launch {
 	struct list mine;               /* exec_ecs.launches */
 	struct list link;               /* ecs_account.launches, while it waits for the rate */
 	struct ecs_account *account;
-	char *input;                    /* JSON; NULL: the request is none */
+	const char *request, *token;    /* lent by the caller */
 	struct aws_call *call;
 	ev_timer timer;                 /* until the next try */
 	int64_t begun_boot_ms, begun_wall_ms;
@@ -69,7 +69,6 @@ static void launch_free(struct ecs_launch *launch)
 	ev_timer_stop(launch->account->loop, &launch->timer);
 	list_remove(&launch->mine);
 	queue_leave(launch);
-	free(launch->input);
 	free(launch);
 }
 
@@ -150,15 +149,26 @@ static void on_reply(void *arg, const struct aws_reply *reply, const struct erro
 		failed(launch, &err, given == NULL);
 }
 
+/* What ecs_request_build() made is a JSON object with members; it is read by nobody here. */
+static const char request_begin[] = "{\"";
+
+static bool is_request(const char *text)
+{
+	return strncmp(text, request_begin, strlen(request_begin)) == 0;
+}
+
+/* Made for each try: thousands may wait for the rate. */
 static void launch_send(struct ecs_launch *launch)
 {
+	char *input = xasprintf("{\"clientToken\":\"%s\",%s", launch->token, launch->request + 1);
 	struct aws_request request = {
-		.service = AWS_ECS, .action = "RunTask", .text = launch->input, .tries = 1,
+		.service = AWS_ECS, .action = "RunTask", .text = input, .reads = ecs_run_reads, .tries = 1,
 	};
 
 	launch->tries++;
 	launch->account->launching++;
 	launch->call = aws_call(launch->account->aws, &request, on_reply, launch);
+	free(input);
 }
 
 /* By whichever clock says more: the boot clock sees no pause of the whole machine, the wall clock may be set
@@ -208,7 +218,7 @@ static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	if (launch->late) {
 		give_back(launch);
-	} else if (launch->input == NULL) {
+	} else if (!is_request(launch->request)) {
 		error_set(&err, ERROR_INVALID, "the stored launch parameters can't be read");
 		launch_end(launch, NULL, &err);
 	} else {
@@ -217,16 +227,6 @@ static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
 		queue_enter(launch);
 		ecs_launches_run(account);
 	}
-}
-
-/* What ecs_request_build() made is a JSON object with members; it is read by nobody here. */
-static char *with_token(const char *request, const char *token)
-{
-	static const char begin[] = "{\"";
-
-	if (strncmp(request, begin, strlen(begin)) != 0)
-		return NULL;
-	return xasprintf("{\"clientToken\":\"%s\",%s", token, request + 1);
 }
 
 struct exec_launch *ecs_launch(struct exec *exec, const char *request, const char *token,
@@ -244,8 +244,9 @@ struct exec_launch *ecs_launch(struct exec *exec, const char *request, const cha
 	list_init(&launch->link);
 	list_append(&ecs->launches, &launch->mine);
 	ev_timer_init(&launch->timer, on_time, 0., 0.);
-	launch->input = with_token(request, token);
-	if (launch->input == NULL) {
+	launch->request = request;
+	launch->token = token;
+	if (!is_request(request)) {
 		again_in(launch, 0);
 		return &launch->face;
 	}

@@ -3,179 +3,234 @@
  *
  * All but the clientToken, which the launch adds.  The same job, attempt and configuration always make
  * the same text: no time, no host, no order by chance, because ECS answers a repeat under one token
- * only if every parameter is the same.
+ * only if every parameter is the same.  So the order below is not to be changed, nor what is left out.
  *
  * startedBy is made from the attempt, so that a listing by it finds this launch and no other. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/json_at.h"
+#include "base/json_write.h"
 #include "base/mem.h"
 #include "exec/exec_ecs.h"
 #include "job/job_message.h"
 #include "job/job_token.h"
 #include "job/template.h"
 
-enum { STARTED_BY_DIGITS = 28 };        /* after "gantry/" */
+enum {
+	STARTED_BY_DIGITS = 28,         /* after "gantry/" */
+	OUR_VARIABLES = 4,
+};
 
 struct request {
 	const struct conf_deployer *conf;
 	const struct job *job;
 	json_t *payload;
 	struct template_values values;
+	char attempt[16], fence[24];
+	struct pair ours[OUR_VARIABLES];        /* lent */
+	struct buf out;                 /* the parameters, as far as they are written */
+	struct buf expanded;            /* the last template's text */
 	struct error *err;
 };
 
-/* A template's text, the caller's to free; NULL with the error prefixed by what it is for. */
-static char *expand(const struct request *request, const char *text, const char *what)
+/* A template's text, lent until the next one's; NULL with the error prefixed by what it is for. */
+static const char *expand(struct request *request, const char *text, const char *what)
 {
-	struct buf out;
-
-	buf_init(&out, LIMIT_EXEC_REQUEST_BYTES);
-	if (!template_expand(text, &request->values, &out, request->err)) {
-		error_prefix(request->err, "%s", what);
-		buf_finish(&out);
-		return NULL;
-	}
-	return buf_take(&out);
+	buf_clear(&request->expanded);
+	if (template_expand(text, &request->values, &request->expanded, request->err))
+		return buf_text(&request->expanded);
+	error_prefix(request->err, "%s", what);
+	return NULL;
 }
 
-/* False when the text is not UTF-8, which JSON can't carry. */
-static bool set_text(const struct request *request, json_t *object, const char *member, const char *text)
+/* Nothing for NULL.  False when the text is not UTF-8, which JSON can't carry. */
+static bool put_text(struct request *request, const char *member, const char *text)
 {
-	if (text == NULL || json_object_set_new(object, member, json_string(text)) == 0)
+	if (text == NULL || json_write_member(&request->out, member, text))
 		return true;
 	error_set(request->err, ERROR_INVALID, "%s is not valid UTF-8", member);
 	return false;
 }
 
-static bool append_text(const struct request *request, json_t *array, const char *text)
+static bool put_element(struct request *request, const char *text)
 {
-	if (json_array_append_new(array, json_string(text)) == 0)
+	if (json_write_string(&request->out, text))
 		return true;
 	error_set(request->err, ERROR_INVALID, "a text is not valid UTF-8");
 	return false;
 }
 
-static json_t *text_array(const struct request *request, const struct texts *texts)
+static void open_member(struct request *request, const char *member, char bracket)
 {
-	json_t *array = json_array();
+	json_write_name(&request->out, member);
+	json_write_open(&request->out, bracket);
+}
 
+static void close_with(struct request *request, const char *brackets)
+{
+	buf_add_text(&request->out, brackets);
+}
+
+static bool put_texts(struct request *request, const char *member, const struct texts *texts)
+{
+	open_member(request, member, '[');
 	for (size_t i = 0; i < texts->count; i++) {
-		if (!append_text(request, array, texts->at[i])) {
-			json_decref(array);
-			return NULL;
-		}
+		if (!put_element(request, texts->at[i]))
+			return false;
 	}
-	return array;
+	close_with(request, "]");
+	return true;
 }
 
 /* -- the container's overrides ---------------------------------------------------------------------- */
 
-static bool add_environment(const struct request *request, struct pairs *environment)
+/* Ours count most: no message takes another job's name or fence. */
+static void know_our_variables(struct request *request)
 {
-	const struct pairs *conf = &request->conf->environment;
-	const char *name;
-	json_t *value;
-	char number[32];
+	const struct job *job = request->job;
 
-	for (size_t i = 0; i < conf->count; i++) {
-		char *text = expand(request, conf->at[i].value, conf->at[i].name);
+	snprintf(request->attempt, sizeof(request->attempt), "%u", job->attempt.number);
+	snprintf(request->fence, sizeof(request->fence), "%" PRId64, job->grant);
+	request->ours[0] = (struct pair){ (char *)"GANTRY_JOB", job->id };
+	request->ours[1] = (struct pair){ (char *)"GANTRY_ATTEMPT", request->attempt };
+	request->ours[2] = (struct pair){ (char *)"GANTRY_PROJECT", job->project != NULL ? job->project : (char *)"" };
+	request->ours[3] = (struct pair){ (char *)"GANTRY_FENCE", request->fence };
+}
 
-		if (text == NULL)
-			return false;
-		pairs_set(environment, conf->at[i].name, text);
-		free(text);
+static const char *our_value(const struct request *request, const char *name)
+{
+	for (size_t i = 0; i < OUR_VARIABLES; i++) {
+		if (strcmp(request->ours[i].name, name) == 0)
+			return request->ours[i].value;
 	}
-	json_object_foreach(json_object_get(request->payload, "environment"), name, value) {
-		if (json_is_string(value))
-			pairs_set(environment, name, json_string_value(value));
-	}
-	/* Ours come last: no message takes another job's name or fence. */
-	pairs_set(environment, "GANTRY_JOB", request->job->id);
-	snprintf(number, sizeof(number), "%u", request->job->attempt.number);
-	pairs_set(environment, "GANTRY_ATTEMPT", number);
-	pairs_set(environment, "GANTRY_PROJECT", request->job->project != NULL ? request->job->project : "");
-	snprintf(number, sizeof(number), "%lld", (long long)request->job->grant);
-	pairs_set(environment, "GANTRY_FENCE", number);
+	return NULL;
+}
+
+static const char *message_value(const struct request *request, const char *name)
+{
+	return json_string_value(json_object_get(json_object_get(request->payload, "environment"), name));
+}
+
+static bool put_pair(struct request *request, const char *name_member, const char *name, const char *value_member,
+	const char *value)
+{
+	json_write_open(&request->out, '{');
+	if (!put_text(request, name_member, name) || !put_text(request, value_member, value))
+		return false;
+	close_with(request, "}");
 	return true;
 }
 
-static bool set_environment(const struct request *request, json_t *container)
+/* A name comes once, where it is said first: by the configuration, then by the message, then by us. */
+static bool put_variable(struct request *request, const char *name, const char *value)
 {
-	struct pairs environment = { 0 };
-	json_t *array = json_array();
-	bool ok = add_environment(request, &environment);
+	const char *ours = our_value(request, name);
 
-	for (size_t i = 0; ok && i < environment.count; i++) {
-		json_t *entry = json_object();
-
-		json_array_append_new(array, entry);
-		ok = set_text(request, entry, "name", environment.at[i].name) &&
-		     set_text(request, entry, "value", environment.at[i].value);
-	}
-	pairs_finish(&environment);
-	json_object_set_new(container, "environment", array);
-	return ok;
+	return put_pair(request, "name", name, "value", ours != NULL ? ours : value);
 }
 
-/* The message's command, or its shell lines as one script that ends at the first failure. */
-static json_t *message_command(const json_t *payload)
+static bool put_configured(struct request *request)
 {
-	json_t *command = json_at_array(payload, "command");
-	json_t *lines = json_at_array(payload, "commands");
+	const struct pairs *conf = &request->conf->environment;
+
+	for (size_t i = 0; i < conf->count; i++) {
+		const char *text = expand(request, conf->at[i].value, conf->at[i].name);
+		const char *given = message_value(request, conf->at[i].name);
+
+		if (text == NULL || !put_variable(request, conf->at[i].name, given != NULL ? given : text))
+			return false;
+	}
+	return true;
+}
+
+static bool put_messages(struct request *request)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(json_object_get(request->payload, "environment"), name, value) {
+		if (!json_is_string(value) || pairs_find(&request->conf->environment, name) != NULL)
+			continue;
+		if (!put_variable(request, name, json_string_value(value)))
+			return false;
+	}
+	return true;
+}
+
+static bool put_ours(struct request *request)
+{
+	for (size_t i = 0; i < OUR_VARIABLES; i++) {
+		const struct pair *ours = &request->ours[i];
+
+		if (pairs_find(&request->conf->environment, ours->name) != NULL || message_value(request, ours->name) != NULL)
+			continue;
+		if (!put_variable(request, ours->name, ours->value))
+			return false;
+	}
+	return true;
+}
+
+static bool put_environment(struct request *request)
+{
+	know_our_variables(request);
+	open_member(request, "environment", '[');
+	if (!put_configured(request) || !put_messages(request) || !put_ours(request))
+		return false;
+	close_with(request, "]");
+	return true;
+}
+
+/* Shell lines as one script that ends at the first failure. */
+static bool put_script(struct request *request, const json_t *lines)
+{
 	const json_t *line;
 	struct buf script;
-	json_t *array;
 	size_t i;
+	bool ok;
 
-	if (command != NULL)
-		return json_incref(command);
-	if (lines == NULL)
-		return NULL;
 	/* It holds what any message can: too long a script is refused below, by the size of the overrides. */
 	buf_init(&script, 2 * LIMIT_MESSAGE_BODY_BYTES);
 	json_array_foreach(lines, i, line) {
 		buf_add_text(&script, json_is_string(line) ? json_string_value(line) : "");
 		buf_add_char(&script, '\n');
 	}
-	array = json_pack("[s, s, s]", "/bin/sh", "-ec", buf_text(&script));
+	open_member(request, "command", '[');
+	ok = put_element(request, "/bin/sh") && put_element(request, "-ec") && put_element(request, buf_text(&script));
+	close_with(request, "]");
 	buf_finish(&script);
-	return array;
+	return ok;
 }
 
-static bool set_command(const struct request *request, json_t *container)
+/* The message's, or else the configured one. */
+static bool put_command(struct request *request)
 {
 	const struct texts *conf = &request->conf->command;
-	json_t *array = message_command(request->payload);
+	const json_t *command = json_at_array(request->payload, "command");
+	const json_t *lines = json_at_array(request->payload, "commands");
 
-	if (array != NULL) {
-		json_object_set_new(container, "command", array);
-		return true;
-	}
+	if (command != NULL)
+		return json_write_name(&request->out, "command") && json_write(&request->out, command);
+	if (lines != NULL)
+		return put_script(request, lines);
 	if (conf->count == 0)
 		return true;
-	array = json_array();
-	json_object_set_new(container, "command", array);
+	open_member(request, "command", '[');
 	for (size_t i = 0; i < conf->count; i++) {
-		char *text = expand(request, conf->at[i], "command");
-		bool ok = text != NULL && append_text(request, array, text);
+		const char *text = expand(request, conf->at[i], "command");
 
-		free(text);
-		if (!ok)
+		if (text == NULL || !put_element(request, text))
 			return false;
 	}
+	close_with(request, "]");
 	return true;
 }
 
-static bool check_size(const struct request *request, const json_t *overrides)
+static bool check_size(const struct request *request, size_t size)
 {
-	char *text = json_at_dump(overrides);
-	size_t size = strlen(text);
-
-	free(text);
 	if (size <= LIMIT_ECS_OVERRIDES_BYTES)
 		return true;
 	error_set(request->err, ERROR_INVALID, "environment and command make overrides of %zu bytes, ECS takes at most %d: "
@@ -183,21 +238,25 @@ static bool check_size(const struct request *request, const json_t *overrides)
 	return false;
 }
 
-static bool set_overrides(const struct request *request, json_t *root)
+static bool put_overrides(struct request *request)
 {
 	const struct conf_deployer *conf = request->conf;
-	json_t *container = json_object();
-	json_t *overrides = json_object();
-	json_t *containers = json_array();
+	size_t from;
 
-	json_object_set_new(root, "overrides", overrides);
-	json_object_set_new(overrides, "containerOverrides", containers);
-	json_array_append_new(containers, container);
-	return set_text(request, container, "name", conf->container) && set_command(request, container) &&
-	       set_environment(request, container) && set_text(request, overrides, "cpu", conf->cpu) &&
-	       set_text(request, overrides, "memory", conf->memory) &&
-	       set_text(request, overrides, "taskRoleArn", conf->task_role) &&
-	       set_text(request, overrides, "executionRoleArn", conf->execution_role) && check_size(request, overrides);
+	json_write_name(&request->out, "overrides");
+	from = request->out.size;
+	json_write_open(&request->out, '{');
+	open_member(request, "containerOverrides", '[');
+	json_write_open(&request->out, '{');
+	if (!put_text(request, "name", conf->container) || !put_command(request) || !put_environment(request))
+		return false;
+	close_with(request, "}]");
+	if (!put_text(request, "cpu", conf->cpu) || !put_text(request, "memory", conf->memory) ||
+	    !put_text(request, "taskRoleArn", conf->task_role) ||
+	    !put_text(request, "executionRoleArn", conf->execution_role))
+		return false;
+	close_with(request, "}");
+	return check_size(request, request->out.size - from);
 }
 
 /* -- placement, network, tags ----------------------------------------------------------------------- */
@@ -220,164 +279,165 @@ unsigned ecs_request_steps(const struct conf_deployer *conf)
 	return (unsigned)(provider_count(conf) * (1 + single_subnets(conf)));
 }
 
-static bool set_placement(const struct request *request, json_t *root)
+static bool put_placement(struct request *request)
 {
 	const struct texts *providers = &request->conf->capacity_providers;
-	json_t *strategy, *entry;
 
 	if (providers->count == 0)
-		return set_text(request, root, "launchType", request->conf->launch_type);
-	strategy = json_array();
-	entry = json_object();
-	json_object_set_new(root, "capacityProviderStrategy", strategy);
-	json_array_append_new(strategy, entry);
-	json_object_set_new(entry, "weight", json_integer(1));
-	return set_text(request, entry, "capacityProvider", providers->at[request->job->attempt.step % providers->count]);
+		return put_text(request, "launchType", request->conf->launch_type);
+	open_member(request, "capacityProviderStrategy", '[');
+	json_write_open(&request->out, '{');
+	json_write_name(&request->out, "weight");
+	json_write_integer(&request->out, 1);
+	if (!put_text(request, "capacityProvider", providers->at[request->job->attempt.step % providers->count]))
+		return false;
+	close_with(request, "}]");
+	return true;
 }
 
-static json_t *subnet_array(const struct request *request)
+static bool put_subnets(struct request *request)
 {
 	const struct conf_deployer *conf = request->conf;
 	size_t round = request->job->attempt.step % ecs_request_steps(conf) / provider_count(conf);
 	struct texts one = { .at = &conf->network.subnets.at[round > 0 ? round - 1 : 0], .count = 1 };
 
-	return text_array(request, round > 0 ? &one : &conf->network.subnets);
+	return put_texts(request, "subnets", round > 0 ? &one : &conf->network.subnets);
 }
 
-static bool set_network(const struct request *request, json_t *root)
+static bool put_network(struct request *request)
 {
 	const struct conf_network *network = &request->conf->network;
-	json_t *subnets, *groups, *vpc;
 
 	if (network->subnets.count == 0)
 		return true;
-	subnets = subnet_array(request);
-	groups = subnets != NULL ? text_array(request, &network->security_groups) : NULL;
-	if (groups == NULL) {
-		json_decref(subnets);
+	open_member(request, "networkConfiguration", '{');
+	open_member(request, "awsvpcConfiguration", '{');
+	if (!put_subnets(request))
 		return false;
-	}
-	vpc = json_pack("{s:o}", "subnets", subnets);
-	if (json_array_size(groups) > 0)
-		json_object_set(vpc, "securityGroups", groups);
-	json_decref(groups);
-	json_object_set_new(vpc, "assignPublicIp", json_string(network->assign_public_ip ? "ENABLED" : "DISABLED"));
-	json_object_set_new(root, "networkConfiguration", json_pack("{s:o}", "awsvpcConfiguration", vpc));
+	if (network->security_groups.count > 0 && !put_texts(request, "securityGroups", &network->security_groups))
+		return false;
+	put_text(request, "assignPublicIp", network->assign_public_ip ? "ENABLED" : "DISABLED");
+	close_with(request, "}}");
 	return true;
 }
 
 /* ECS takes letters, digits, blanks and + - = . _ : / @ in tags; a job must not fail for another
  * character in its project's name. */
-static void tame(char *text, size_t limit)
+static void tame(char *out, size_t limit, const char *text)
 {
 	size_t len = strlen(text);
 
 	if (len > limit) {
-		while (limit > 0 && ((unsigned char)text[limit] & 0xc0) == 0x80)
-			limit--;
-		text[limit] = '\0';
+		len = limit;
+		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
 	}
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
 		bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c >= 0x80;
 
-		if (!alnum && strchr(" +-=._:/@", c) == NULL)
-			*text = '_';
+		out[i] = alnum || strchr(" +-=._:/@", c) != NULL ? text[i] : '_';
 	}
+	out[len] = '\0';
 }
 
-static bool add_tag(const struct request *request, json_t *tags, const char *key, const char *value)
+static bool put_tag(struct request *request, const char *key, const char *value)
 {
-	char *tamed_key = xstrdup(key), *tamed_value = xstrdup(value);
-	json_t *tag = json_object();
-	bool ok;
+	char tamed_key[LIMIT_ECS_TAG_KEY_BYTES + 1], tamed_value[LIMIT_ECS_TAG_VALUE_BYTES + 1];
 
-	tame(tamed_key, LIMIT_ECS_TAG_KEY_BYTES);
-	tame(tamed_value, LIMIT_ECS_TAG_VALUE_BYTES);
-	json_array_append_new(tags, tag);
-	ok = set_text(request, tag, "key", tamed_key) && set_text(request, tag, "value", tamed_value);
-	free(tamed_key);
-	free(tamed_value);
-	return ok;
+	tame(tamed_key, LIMIT_ECS_TAG_KEY_BYTES, key);
+	tame(tamed_value, LIMIT_ECS_TAG_VALUE_BYTES, value);
+	return put_pair(request, "key", tamed_key, "value", tamed_value);
 }
 
-static bool set_tags(const struct request *request, json_t *root)
+static bool put_tags(struct request *request)
 {
 	const struct pairs *conf = &request->conf->tags;
-	json_t *tags = json_array();
+	const struct job *job = request->job;
 
-	json_object_set_new(root, "tags", tags);
+	open_member(request, "tags", '[');
 	for (size_t i = 0; i < conf->count && i < LIMIT_ECS_TAGS - 2; i++) {
-		char *text = expand(request, conf->at[i].value, conf->at[i].name);
-		bool ok = text != NULL && add_tag(request, tags, conf->at[i].name, text);
+		const char *text = expand(request, conf->at[i].value, conf->at[i].name);
 
-		free(text);
-		if (!ok)
+		if (text == NULL || !put_tag(request, conf->at[i].name, text))
 			return false;
 	}
-	return add_tag(request, tags, "gantry:job", request->job->id) &&
-	       add_tag(request, tags, "gantry:project", request->job->project != NULL ? request->job->project : "");
+	if (!put_tag(request, "gantry:job", job->id) ||
+	    !put_tag(request, "gantry:project", job->project != NULL ? job->project : ""))
+		return false;
+	close_with(request, "]");
+	return true;
 }
 
-static bool set_started_by(const struct request *request, json_t *root)
+static bool put_started_by(struct request *request)
 {
 	const struct job *job = request->job;
 	char *token = job_token(job->id, job->attempt.number, job->attempt.step);
-	char *text = xasprintf("gantry/%.*s", STARTED_BY_DIGITS, token);
-	bool ok = set_text(request, root, "startedBy", text);
+	char text[LIMIT_ECS_STARTED_BY_BYTES + 1];
 
+	snprintf(text, sizeof(text), "gantry/%.*s", STARTED_BY_DIGITS, token);
 	free(token);
-	free(text);
-	return ok;
+	return put_text(request, "startedBy", text);
 }
 
-static bool set_flags(const struct request *request, json_t *root)
+static bool put_flags(struct request *request)
 {
 	if (request->conf->propagate_tags)
-		json_object_set_new(root, "propagateTags", json_string("TASK_DEFINITION"));
-	json_object_set_new(root, "enableECSManagedTags", json_true());
-	if (request->conf->execute_command)
-		json_object_set_new(root, "enableExecuteCommand", json_true());
-	return set_text(request, root, "platformVersion", request->conf->platform_version) &&
-	       set_text(request, root, "group", request->conf->group);
+		put_text(request, "propagateTags", "TASK_DEFINITION");
+	json_write_name(&request->out, "enableECSManagedTags");
+	json_write_true(&request->out);
+	if (request->conf->execute_command) {
+		json_write_name(&request->out, "enableExecuteCommand");
+		json_write_true(&request->out);
+	}
+	return put_text(request, "platformVersion", request->conf->platform_version) &&
+	       put_text(request, "group", request->conf->group);
 }
 
 /* -- the whole -------------------------------------------------------------------------------------- */
 
-static char *dump(const struct request *request, const json_t *root)
+static bool put_all(struct request *request)
 {
-	char *text = json_at_dump(root);
+	const struct conf_deployer *conf = request->conf;
 
-	if (strlen(text) <= LIMIT_EXEC_REQUEST_BYTES)
-		return text;
+	json_write_open(&request->out, '{');
+	if (!put_text(request, "cluster", conf->cluster) || !put_text(request, "taskDefinition", conf->task_definition))
+		return false;
+	json_write_name(&request->out, "count");
+	json_write_integer(&request->out, 1);
+	if (!put_placement(request) || !put_network(request) || !put_overrides(request) || !put_started_by(request) ||
+	    !put_flags(request) || !put_tags(request))
+		return false;
+	close_with(request, "}");
+	if (request->out.size <= LIMIT_EXEC_REQUEST_BYTES)
+		return true;
 	error_set(request->err, ERROR_INVALID, "the launch's parameters make %zu bytes, at most %d are kept",
-		strlen(text), LIMIT_EXEC_REQUEST_BYTES);
-	free(text);
-	return NULL;
+		request->out.size, LIMIT_EXEC_REQUEST_BYTES);
+	return false;
 }
 
 char *ecs_request_build(const struct conf_deployer *conf, const struct job *job, struct error *err)
 {
 	struct request request = { .conf = conf, .job = job, .err = err };
-	json_t *root = json_object();
 	char *text = NULL;
 
+	buf_init(&request.out, SIZE_MAX - 1);
+	buf_init(&request.expanded, LIMIT_EXEC_REQUEST_BYTES);
 	request.payload = job_message_payload(job);
 	request.values = (struct template_values){ .job = job, .payload = request.payload };
-	if (request.payload != NULL && !job_message_allowed(request.payload, &conf->allow, err))
-		goto out;
-	if (!set_text(&request, root, "cluster", conf->cluster) ||
-	    !set_text(&request, root, "taskDefinition", conf->task_definition))
-		goto out;
-	json_object_set_new(root, "count", json_integer(1));
-	if (set_placement(&request, root) && set_network(&request, root) && set_overrides(&request, root) &&
-	    set_started_by(&request, root) && set_flags(&request, root) && set_tags(&request, root))
-		text = dump(&request, root);
-out:
+	if ((request.payload == NULL || job_message_allowed(request.payload, &conf->allow, err)) && put_all(&request)) {
+		size_t size = request.out.size;
+
+		/* It is kept while the task runs. */
+		text = xreallocarray(buf_take(&request.out), size + 1, 1);
+	}
 	json_decref(request.payload);
-	json_decref(root);
+	buf_finish(&request.out);
+	buf_finish(&request.expanded);
 	return text;
 }
+
+const char *const ecs_request_reads[] = { "cluster", "overrides", "containerOverrides", "name", "startedBy", NULL };
 
 const char *ecs_request_cluster(const json_t *request)
 {

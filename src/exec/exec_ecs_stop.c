@@ -18,14 +18,15 @@ static const double first_s = 1, max_s = 30, human_s = 60;
 static void again(struct ecs_watch *watch, const struct error *err)
 {
 	bool human = err->kind == ERROR_REFUSED;
+	struct ecs_stop *stop = watch->stop;
 	double delay_s;
 
-	watch->stop_failures++;
-	delay_s = human ? human_s : backoff_s(watch->stop_failures, first_s, max_s, random_unit());
+	stop->failures++;
+	delay_s = human ? human_s : backoff_s(stop->failures, first_s, max_s, random_unit());
 	log_at(&watch->face.exec->log, human ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
 		"the stop of %s was not accepted (%s): %s; asked again in %.0fs", watch->arn, error_kind_name(err->kind),
 		err->text, delay_s);
-	ecs_arm(watch->cluster->account, &watch->stop_timer, delay_s);
+	ecs_arm(watch->cluster->account, &stop->timer, delay_s);
 }
 
 static void on_stopped(void *arg, const struct aws_reply *reply, const struct error *err)
@@ -33,7 +34,7 @@ static void on_stopped(void *arg, const struct aws_reply *reply, const struct er
 	struct ecs_watch *watch = arg;
 
 	(void)reply;
-	watch->stop_call = NULL;
+	watch->stop->call = NULL;
 	if (err == NULL)
 		log_info(&watch->face.exec->log, "the stop of %s was accepted", watch->arn);
 	else
@@ -45,23 +46,25 @@ static void send_stop(struct ecs_watch *watch)
 {
 	struct ecs_cluster *cluster = watch->cluster;
 
-	watch->stop_call = ecs_call(cluster->account, "StopTask",
-		ecs_stop_input(cluster->name, watch->arn, watch->stop_reason), on_stopped, watch);
+	watch->stop->call = ecs_call(cluster->account, "StopTask",
+		ecs_stop_input(cluster->name, watch->arn, watch->stop->reason), on_stopped, watch);
 }
 
 static void on_stop_time(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	(void)loop;
 	(void)revents;
-	send_stop(container_of(timer, struct ecs_watch, stop_timer));
+	send_stop(container_of(timer, struct ecs_stop, timer)->watch);
 }
 
 void ecs_stop_begin(struct ecs_watch *watch, const char *reason)
 {
-	if (watch->stopping)
+	if (watch->stop != NULL)
 		return;
-	watch->stopping = true;
-	watch->stop_reason = xstrdup(reason);
+	watch->stop = xnew(struct ecs_stop);
+	watch->stop->watch = watch;
+	watch->stop->reason = xstrdup(reason);
+	ev_timer_init(&watch->stop->timer, on_stop_time, 0., 0.);
 	send_stop(watch);
 }
 
@@ -73,14 +76,14 @@ void ecs_stop(struct exec_watch *face, const char *reason)
 	ecs_stop_begin(watch, reason);
 }
 
-void ecs_stop_init(struct ecs_watch *watch)
-{
-	ev_timer_init(&watch->stop_timer, on_stop_time, 0., 0.);
-}
-
 void ecs_stop_finish(struct ecs_watch *watch)
 {
-	aws_call_cancel(watch->stop_call);
-	ev_timer_stop(watch->cluster->account->loop, &watch->stop_timer);
-	free(watch->stop_reason);
+	struct ecs_stop *stop = watch->stop;
+
+	if (stop == NULL)
+		return;
+	aws_call_cancel(stop->call);
+	ev_timer_stop(watch->cluster->account->loop, &stop->timer);
+	free(stop->reason);
+	free(stop);
 }

@@ -25,6 +25,13 @@ static const double missing_interval_s = 2, stopping_interval_s = 2;
 static const double heard_s = 0.25;             /* those that are heard of meanwhile are asked about together */
 static const double after_deadline_s = 0.05;
 
+const char *const ecs_watch_reads[] = {
+	"tasks", "taskArn", "failures", "arn", "reason",        /* ecs_find_task() */
+	"version", "lastStatus", "startedAt",                   /* below */
+	"stoppedAt", "stopCode", "stoppedReason", "containers", "name", "exitCode",     /* ecs_verdict(), with "reason" */
+	NULL
+};
+
 double ecs_watch_interval_s(double age_s)
 {
 	double interval_s = age_s / 10;
@@ -45,7 +52,7 @@ static bool deadline(const struct ecs_watch *watch, double now_s, double *left_s
 	int64_t timeout_ms = watch->face.exec->conf->provisioning_timeout_ms;
 
 	*left_s = watch->since_s + (double)timeout_ms / 1000 - now_s;
-	return timeout_ms > 0 && !watch->told_running && !watch->stopping;
+	return timeout_ms > 0 && !watch->told_running && watch->stop == NULL;
 }
 
 double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s)
@@ -56,7 +63,7 @@ double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s)
 		wait_s = ECS_SWEEP_S;
 	if (watch->missing > 0 && wait_s < missing_interval_s)
 		wait_s = missing_interval_s;
-	if (watch->stopping && wait_s > stopping_interval_s)
+	if (watch->stop != NULL && wait_s > stopping_interval_s)
 		wait_s = stopping_interval_s;
 	if (deadline(watch, now_s, &left_s) && left_s > 0 && left_s + after_deadline_s < wait_s)
 		wait_s = left_s + after_deadline_s;
@@ -106,7 +113,6 @@ static void watch_free(struct ecs_watch *watch)
 	list_remove(&watch->news);
 	list_remove(&watch->mine);
 	ecs_cluster_put(watch->cluster);
-	free(watch->arn);
 	free(watch->container);
 	free(watch->end);
 	free(watch);
@@ -172,10 +178,10 @@ static void take_end(struct ecs_watch *watch, const json_t *task)
 {
 	struct exec_end *end = xnew(struct exec_end);
 
-	ecs_verdict(task, watch->container, end);
+	ecs_verdict(task, watch->container != NULL ? watch->container : watch->face.exec->conf->container, end);
 	/* We were first to stop it, but it was to end anyway. */
 	if (watch->stop_wanted && strcmp(end->result.reason, "provisioning_timeout") == 0) {
-		job_result_set(&end->result, JOB_CANCELLED, "stopped", JOB_NO_EXIT_CODE, "%s", watch->stop_reason);
+		job_result_set(&end->result, JOB_CANCELLED, "stopped", JOB_NO_EXIT_CODE, "%s", watch->stop->reason);
 		end->retry = EXEC_RETRY_NO;
 	}
 	if (!watch->told_running && end->started_ms > 0)
@@ -334,7 +340,7 @@ struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *
 {
 	struct exec_ecs *ecs = container_of(exec, struct exec_ecs, face);
 	struct ecs_watch *watch = xnew(struct ecs_watch);
-	json_t *doc = request != NULL ? json_at_parse(request, strlen(request), NULL) : NULL;
+	json_t *doc = request != NULL ? json_at_parse_wanted(request, strlen(request), ecs_request_reads, NULL) : NULL;
 	const char *name = ecs_request_cluster(doc), *container = ecs_request_container(doc);
 	double age_s = (double)(clock_steady_ms() - since_ms) / 1000;
 
@@ -343,8 +349,9 @@ struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *
 		name = exec->conf->cluster != NULL ? exec->conf->cluster : "default";
 	watch->face.exec = exec;
 	watch->cluster = ecs_cluster_get(ecs->account, name);
-	watch->arn = xstrdup(handle);
-	watch->container = xstrdup(container != NULL ? container : exec->conf->container);
+	watch->arn = handle;
+	if (container != NULL && strcmp(container, exec->conf->container) != 0)
+		watch->container = xstrdup(container);
 	watch->events = *events;
 	watch->since_s = clock_monotonic_s() - (since_ms > 0 && age_s > 0 ? age_s : 0);
 	list_init(&watch->news);
@@ -353,7 +360,6 @@ struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *
 	/* A task is watched once; a second watch of it would only not be found by what is heard. */
 	if (table_find(&ecs->account->watches, id_of(watch->arn)) == NULL)
 		table_add(&ecs->account->watches, &watch->by_id, id_of(watch->arn));
-	ecs_stop_init(watch);
 	json_decref(doc);
 	ecs_cluster_look_in(watch, age_s < interval_min_s ? interval_min_s : 0);
 	return &watch->face;

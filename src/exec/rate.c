@@ -24,6 +24,12 @@ static void refill(struct rate *rate, double now_s)
 	rate->at_s = now_s;
 }
 
+void rate_set(struct rate *rate, double per_s, double now_s)
+{
+	refill(rate, now_s);
+	rate->per_s = per_s;
+}
+
 bool rate_take(struct rate *rate, double now_s)
 {
 	refill(rate, now_s);

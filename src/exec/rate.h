@@ -23,6 +23,8 @@ struct rate {
 };
 
 void rate_init(struct rate *rate, double per_s, double burst, double max_per_s, double now_s);
+/* The caller knows how fast it may be. */
+void rate_set(struct rate *rate, double per_s, double now_s);
 /* True when a call may be made now, and counts it. */
 bool rate_take(struct rate *rate, double now_s);
 /* How long until rate_take() would succeed. */

@@ -31,7 +31,9 @@ struct rate_errand {
 
 void rate_share_init(struct rate_share *share, const struct rate_plan *plan)
 {
-	*share = (struct rate_share){ .plan = *plan, .per_s = plan->initial_per_s };
+	double begin_per_s = fmin(plan->begin_per_s, plan->max_per_s);
+
+	*share = (struct rate_share){ .plan = *plan, .per_s = fmax(plan->initial_per_s, begin_per_s) };
 	rate_init(&share->alone, plan->alone_initial_per_s, plan->burst, plan->alone_max_per_s, clock_monotonic_s());
 }
 
@@ -164,7 +166,7 @@ static void ask(struct rate_share *share, unsigned want, double now_s)
 	errand->share = share;
 	errand->throttles = share->throttles;
 	errand->ask = (struct exec_rate_ask){
-		.bucket = errand->bucket, .initial_per_s = plan->initial_per_s,
+		.bucket = errand->bucket, .initial_per_s = plan->initial_per_s, .begin_per_s = plan->begin_per_s,
 		.max_per_s = fmax(ceiling(share, now_s), plan->initial_per_s),
 		.burst = burst, .want = want < burst ? want : (unsigned)burst, .throttles = share->throttles,
 	};

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -41,9 +40,13 @@ void in_hand_unmap(struct in_hand *in_hand)
 
 void in_hand_take(struct in_hand *in_hand, const char *key)
 {
+	size_t size;
+
 	if (in_hand == NULL)
 		return;
-	snprintf(in_hand->key, sizeof(in_hand->key), "%s", key);
+	size = strnlen(key, sizeof(in_hand->key) - 1);
+	memcpy(in_hand->key, key, size);
+	in_hand->key[size] = '\0';
 	/* The compiler must not move the key behind the flag: whoever dies next has it in hand. */
 	atomic_signal_fence(memory_order_release);
 	in_hand->taken = 1;

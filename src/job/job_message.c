@@ -10,35 +10,10 @@
 #include "base/clock.h"
 #include "base/json_at.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "job/job_message_check.h"
 #include "job/job_token.h"
 #include "job/template.h"
-
-/* Bytes of the UTF-8 character at text (RFC 3629: no overlong forms, surrogates, or above
- * U+10FFFF), 0 when there is none. */
-static size_t utf8_length(const unsigned char *text, size_t size)
-{
-	static const struct { unsigned char from, to, second_from, second_to, length; } forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	if (text[0] < 0x80)
-		return 1;
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (text[0] < forms[i].from || text[0] > forms[i].to)
-			continue;
-		if (size < forms[i].length || text[1] < forms[i].second_from || text[1] > forms[i].second_to)
-			return 0;
-		for (size_t k = 2; k < forms[i].length; k++) {
-			if ((text[k] & 0xc0) != 0x80)
-				return 0;
-		}
-		return forms[i].length;
-	}
-	return 0;
-}
 
 static bool check_bytes(const char *body, size_t size, struct error *err)
 {
@@ -49,8 +24,10 @@ static bool check_bytes(const char *body, size_t size, struct error *err)
 			size);
 		return false;
 	}
+	if (memchr(body, '\0', size) == NULL && utf8_is_valid(body, size))
+		return true;
 	for (size_t at = 0; at < size; at += length) {
-		length = utf8_length((const unsigned char *)body + at, size - at);
+		length = utf8_length(body + at, size - at);
 		if (length == 0 || body[at] == '\0') {
 			error_set(err, ERROR_INVALID, "body: expected UTF-8 text without NUL, found byte 0x%02x at offset %zu",
 				(unsigned)(unsigned char)body[at], at);

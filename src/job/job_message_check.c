@@ -327,13 +327,13 @@ const char *job_message_other_name(const char *name)
 
 json_t *job_message_member(const json_t *message, const char *name)
 {
-	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-		const json_t *value = given(message, members[i].name);
+	const json_t *value = given(message, name);
 
+	for (size_t i = 0; value == NULL && i < sizeof(members) / sizeof(members[0]); i++) {
 		if (strcmp(members[i].name, name) == 0)
-			return (json_t *)(value != NULL ? value : given(message, members[i].alias));
+			value = given(message, members[i].alias);
 	}
-	return (json_t *)given(message, name);
+	return (json_t *)value;
 }
 
 static bool check_member(const json_t *message, const struct member *member, struct error *err)

@@ -169,6 +169,11 @@ static bool fits(const char *text, const struct buf *out, struct error *err)
 	return !out->overflowed;
 }
 
+bool template_wants_payload(const char *text)
+{
+	return strstr(text, payload_prefix) != NULL;
+}
+
 bool template_check(const char *text, struct error *err)
 {
 	return walk(text, put_of_job, NULL, known, NULL, err);

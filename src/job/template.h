@@ -21,6 +21,8 @@ struct template_values {
 	const char *body;               /* the raw message; NULL: the job's */
 };
 
+/* Whether the text may ask for something of the parsed message; false: values.payload need not be there. */
+bool template_wants_payload(const char *text);
 /* Checks form and names; err says which name is unknown and which are known. */
 bool template_check(const char *text, struct error *err);
 /* Appends the expansion to out; fails when out's limit is passed. */

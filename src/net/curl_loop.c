@@ -7,6 +7,16 @@
 #include "base/list.h"
 #include "base/mem.h"
 
+/* Found by GnuTLS before it makes its tables, at the start of every program that is linked with it.  We are, by
+ * libraries of libcurl's and libpq's that nobody here calls (and that make the tables first thing, if they ever are):
+ * each worker would keep 120 KB of them. */
+int _gnutls_global_init_skip(void);
+
+int _gnutls_global_init_skip(void)
+{
+	return 1;
+}
+
 struct curl_loop {
 	struct ev_loop *loop;
 	struct log log;

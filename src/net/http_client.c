@@ -3,10 +3,15 @@
  *
  * A call is on one of two lists: running (inside libcurl) or finished (its answer waits to be told).
  * Completions are told one by one from a watcher of our own, never from inside libcurl, so whoever is told may
- * start, cancel or destroy anything. */
+ * start, cancel or destroy anything.
+ *
+ * A call that has ended well is kept for the next one: its easy handle with all options, and its buffers, wiped.
+ * To make them costs as much as to use them.  What differs from one request to the next is set for each; a request with
+ * other wishes (another method, no proxy, a socket) has a call of its own, and so has what comes after a failure. */
 #include "net/http_client.h"
 
 #include <curl/curl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -27,16 +32,27 @@ enum {
 	CONNECTION_IDLE_S = 50,         /* load balancers drop silent ones after 60 s or more */
 	CONNECTION_LIFE_S = 600,        /* so that a changed address is noticed under load too */
 	WATCHDOG_GRACE_S = 5,           /* libcurl should have ended a call this long ago */
+	KEPT_CALLS = 64,
+	KEPT_IDLE_CALLS = 4,            /* the others go when they were not needed for KEPT_IDLE_S */
+	KEPT_IDLE_S = 10,
+	KEPT_BUF_BYTES = 8 << 10,       /* a larger buffer is not kept with its call */
 };
 
 struct http_client {
 	struct ev_loop *loop;
 	struct log log;
 	struct curl_loop *curl;
-	char *ca_bundle, *user_agent;
+	char *ca_bundle;
+	char *user_agent;
 	bool use_ca_cache;
+	bool proxied;                   /* the environment names a proxy, for some hosts or for all */
 	struct list running, finished;  /* http_call::link */
 	struct list unstarted;          /* failed at birth; told in the next turn */
+	struct list kept;               /* ended well; the last one first */
+	unsigned kept_count;
+	unsigned kept_least;            /* the smallest kept_count since thin has begun */
+	struct http_call *telling;      /* its completion is being called; NULL: none */
+	ev_timer thin;                  /* runs while more are kept than KEPT_IDLE_CALLS */
 	ev_timer tell;                  /* never started, only fed: tells finished calls in this turn */
 	ev_idle soon;                   /* moves unstarted to finished */
 	ev_timer watchdog;              /* at the earliest deadline of a running call */
@@ -44,42 +60,109 @@ struct http_client {
 
 struct http_call {
 	struct list link;
-	struct http_client *client;
+	struct http_client *client;     /* NULL: destroyed in this call's completion */
 	CURL *easy;
-	struct curl_slist *headers_sent;
-	char *body_sent;
+	bool plain;                     /* its options are those of most calls */
+	bool ended_well;
+	char *url;
+	CURLU *parsed;                  /* the same */
+	struct buf head_sent;           /* lines, each terminated by NUL */
+	struct curl_slist *lines;       /* an array: libcurl's list of those lines */
+	size_t line_room;
+	struct buf body_sent;
 	struct buf body, headers;       /* headers: "Name: value" lines, each terminated by NUL */
 	struct http_reply reply;
 	struct error err;
 	char why[CURL_ERROR_SIZE];
 	double started_s;               /* wall clock */
 	double deadline_s;              /* monotonic clock, for the watchdog */
-	bool telling;                   /* its completion is being called */
 	bool public_only;
 	char refused[PEER_ADDRESS_BYTES];       /* the address that was not public; "": none */
 	http_done_fn *done;
 	void *arg;
 };
 
-/* Signatures, tokens and the answers of credential sources do not stay behind in freed memory. */
-static void wipe(struct http_call *call)
+/* Signatures, tokens and the answers of credential sources do not stay behind in memory that nobody needs. */
+static void wipe(struct buf *buf)
 {
-	for (struct curl_slist *at = call->headers_sent; at != NULL; at = at->next)
-		explicit_bzero(at->data, strlen(at->data));
-	if (call->body.bytes != NULL)
-		explicit_bzero(call->body.bytes, call->body.size);
+	if (buf->bytes != NULL)
+		explicit_bzero(buf->bytes, buf->size);
+	if (buf->room > KEPT_BUF_BYTES)
+		buf_finish(buf);
+	else
+		buf_clear(buf);
+}
+
+static void wipe_all(struct http_call *call)
+{
+	wipe(&call->head_sent);
+	wipe(&call->body_sent);
+	wipe(&call->body);
+	wipe(&call->headers);
 }
 
 static void call_destroy(struct http_call *call)
 {
 	list_remove(&call->link);
 	curl_easy_cleanup(call->easy);
-	wipe(call);
-	curl_slist_free_all(call->headers_sent);
-	xfree_secret(call->body_sent);
+	wipe_all(call);
+	curl_url_cleanup(call->parsed);
+	free(call->url);
+	free(call->lines);
+	buf_finish(&call->head_sent);
+	buf_finish(&call->body_sent);
 	buf_finish(&call->body);
 	buf_finish(&call->headers);
 	free(call);
+}
+
+/* The call has been told.  The client may have gone in its completion. */
+static void keep_or_destroy(struct http_call *call)
+{
+	struct http_client *client = call->client;
+
+	if (client == NULL || !call->plain || !call->ended_well || client->kept_count == KEPT_CALLS) {
+		call_destroy(call);
+		return;
+	}
+	wipe_all(call);
+	list_prepend(&client->kept, &call->link);
+	client->kept_count++;
+	if (client->kept_count > KEPT_IDLE_CALLS && !ev_is_active(&client->thin)) {
+		client->kept_least = client->kept_count;
+		ev_timer_set(&client->thin, KEPT_IDLE_S, 0.);
+		ev_timer_start(client->loop, &client->thin);
+	}
+}
+
+static struct http_call *kept_call(struct http_client *client)
+{
+	struct http_call *call = list_first(&client->kept, struct http_call, link);
+
+	if (call == NULL)
+		return NULL;
+	list_remove(&call->link);
+	client->kept_count--;
+	if (client->kept_least > client->kept_count)
+		client->kept_least = client->kept_count;
+	return call;
+}
+
+/* Lets go of those that were never needed since the last time. */
+static void on_thin(struct ev_loop *loop, ev_timer *thin, int revents)
+{
+	struct http_client *client = container_of(thin, struct http_client, thin);
+
+	(void)revents;
+	for (; client->kept_least > 0 && client->kept_count > KEPT_IDLE_CALLS; client->kept_least--) {
+		call_destroy(container_of(client->kept.prev, struct http_call, link));
+		client->kept_count--;
+	}
+	client->kept_least = client->kept_count;
+	if (client->kept_count > KEPT_IDLE_CALLS) {
+		ev_timer_set(thin, KEPT_IDLE_S, 0.);
+		ev_timer_start(loop, thin);
+	}
 }
 
 static void finish(struct http_call *call)
@@ -103,11 +186,11 @@ static void on_tell(struct ev_loop *loop, ev_timer *tell, int revents)
 	list_remove(&call->link);
 	if (!list_empty(&client->finished))
 		ev_feed_event(loop, tell, EV_CUSTOM);
-	call->telling = true;
-	curl_easy_cleanup(call->easy);
-	call->easy = NULL;
+	client->telling = call;
 	call->done(call->arg, &call->reply, call->err.kind != ERROR_NONE ? &call->err : NULL);
-	call_destroy(call);
+	if (call->client != NULL)
+		client->telling = NULL;
+	keep_or_destroy(call);
 }
 
 static void on_soon(struct ev_loop *loop, ev_idle *soon, int revents)
@@ -137,9 +220,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r' || line[len - 1] == ' '))
 		len--;
 	/* A new status line: what came before belonged to an interim answer or to a proxy. */
-	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
+	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
 		buf_clear(&call->headers);
-	call->reply.received_s = (double)clock_wall_ms() / 1000.0;
+		call->reply.received_s = (double)clock_wall_ms() / 1000.0;
+	}
 	if (!buf_add(&call->headers, line, len) || !buf_add(&call->headers, "", 1))
 		return 0;
 	return size * count;
@@ -247,7 +331,8 @@ static void on_transfer(void *arg, CURL *easy, CURLcode result)
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
 	call = (struct http_call *)private;
 	set_reply(call);
-	if (result != CURLE_OK)
+	call->ended_well = result == CURLE_OK;
+	if (!call->ended_well)
 		set_failure(call, result);
 	finish(call);
 }
@@ -269,40 +354,51 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 
 static void add_header(struct http_call *call, const char *line)
 {
-	struct curl_slist *list = curl_slist_append(call->headers_sent, line);
+	buf_add(&call->head_sent, line, strlen(line) + 1);
+}
 
-	if (list == NULL)
-		fatal("out of memory for a request");
-	call->headers_sent = list;
+/* Makes libcurl's list of the count lines of head_sent, which stay where they are until the call has ended. */
+static void set_lines(struct http_call *call, size_t count)
+{
+	char *line = call->head_sent.bytes;
+
+	if (count > call->line_room) {
+		call->lines = xreallocarray(call->lines, count, sizeof(*call->lines));
+		call->line_room = count;
+	}
+	for (size_t i = 0; i < count; i++, line += strlen(line) + 1)
+		call->lines[i] = (struct curl_slist){ line, i + 1 < count ? &call->lines[i + 1] : NULL };
+	curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->lines);
 }
 
 static void set_headers(struct http_call *call, const char *const *headers)
 {
 	bool typed = false;
+	size_t count = 0;
 
-	for (; headers != NULL && *headers != NULL; headers++) {
-		typed = typed || strncasecmp(*headers, "Content-Type:", 13) == 0;
-		add_header(call, *headers);
+	for (; headers != NULL && headers[count] != NULL; count++) {
+		typed = typed || strncasecmp(headers[count], "Content-Type:", 13) == 0;
+		add_header(call, headers[count]);
 	}
 	/* A name without a value keeps libcurl from adding its own.  With Expect, bodies over 1 MiB would wait a
 	 * second for a 100-continue. */
 	add_header(call, "Expect:");
-	if (!typed)
+	count += 2;
+	if (!typed) {
 		add_header(call, "Content-Type:");
-	curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers_sent);
+		count++;
+	}
+	set_lines(call, count);
 }
 
 static void set_body(struct http_call *call, const struct http_request *request)
 {
-	if (request->body_bytes > 0 || strcmp(request->method, "POST") == 0) {
-		call->body_sent = xstrndup(request->body != NULL ? request->body : "", request->body_bytes);
+	if (request->body_bytes > 0 || strcmp(request->method, "POST") == 0
+	    || strcmp(request->method, "PUT") == 0) {
+		buf_add(&call->body_sent, request->body, request->body_bytes);
 		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_bytes);
-		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body_sent);
-	} else if (strcmp(request->method, "PUT") == 0) {
-		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
-		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, "");
+		curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, buf_text(&call->body_sent));
 	}
-	curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 static unsigned timeout_of(const struct http_request *request)
@@ -310,17 +406,17 @@ static unsigned timeout_of(const struct http_request *request)
 	return request->timeout_ms > 0 ? request->timeout_ms : CALL_TIMEOUT_MS;
 }
 
-static void set_connection(struct http_call *call, const struct http_request *request)
+/* What most requests want: all that AWS is asked. */
+static bool is_plain(const struct http_request *request)
+{
+	return strcmp(request->method, "POST") == 0 && request->connect_timeout_ms == 0 && !request->direct
+		&& !request->public_only && request->unix_path == NULL;
+}
+
+static void set_connection(struct http_call *call)
 {
 	CURL *easy = call->easy;
-	unsigned connect_ms = request->connect_timeout_ms > 0 ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS;
 
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_of(request));
-	if (request->direct || request->public_only)
-		curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	if (request->unix_path != NULL)
-		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_path);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 15L);
@@ -339,11 +435,10 @@ static void set_connection(struct http_call *call, const struct http_request *re
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 }
 
-static void set_protocol(struct http_call *call, const struct http_request *request)
+static void set_protocol(struct http_call *call)
 {
 	CURL *easy = call->easy;
 
-	curl_easy_setopt(easy, CURLOPT_URL, request->url);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);         /* what was signed */
 #if LIBCURL_VERSION_NUM >= 0x075500
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -352,15 +447,81 @@ static void set_protocol(struct http_call *call, const struct http_request *requ
 #endif
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, call->client->user_agent);    /* a proxy's CONNECT has it, too */
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, call->client->user_agent);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)call);
+}
+
+/* What a plain request never asks for. */
+static void set_wishes(struct http_call *call, const struct http_request *request)
+{
+	unsigned connect_ms = request->connect_timeout_ms > 0 ? request->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+
+	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+	if (request->direct || request->public_only || !call->client->proxied)
+		curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
+	if (request->unix_path != NULL)
+		curl_easy_setopt(call->easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_path);
+	curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
+	call->public_only = request->public_only;
+}
+
+static struct http_call *call_create(struct http_client *client, const struct http_request *request)
+{
+	struct http_call *call = xnew(struct http_call);
+
+	call->client = client;
+	list_init(&call->link);
+	/* What we send has limits where it is made. */
+	buf_init(&call->head_sent, SIZE_MAX / 2);
+	buf_init(&call->body_sent, SIZE_MAX / 2);
+	call->head_sent.secret = call->body_sent.secret = true;
+	buf_init(&call->headers, LIMIT_HTTP_HEADER_BYTES);
+	call->easy = curl_easy_init();
+	if (call->easy == NULL)
+		fatal("out of memory for libcurl");
+	call->plain = is_plain(request);
+	set_protocol(call);
+	set_connection(call);
+	set_wishes(call, request);
+	return call;
+}
+
+/* Taken apart here, libcurl need not do it for each request.  One that is no URL libcurl is given as it is, to say so. */
+static void set_url(struct http_call *call, const char *url)
+{
+	xreplace(&call->url, url);
+	curl_url_cleanup(call->parsed);
+	call->parsed = curl_url();
+	if (call->parsed == NULL)
+		fatal("out of memory for a request");
+	if (curl_url_set(call->parsed, CURLUPART_URL, url, CURLU_PATH_AS_IS) != CURLUE_OK) {
+		curl_url_cleanup(call->parsed);
+		call->parsed = NULL;
+	}
+	curl_easy_setopt(call->easy, CURLOPT_CURLU, call->parsed);
+	curl_easy_setopt(call->easy, CURLOPT_URL, url);
+}
+
+/* What differs between plain requests.  Nothing of the one before is left, which has ended without an error. */
+static void set_request(struct http_call *call, const struct http_request *request)
+{
+	call->reply = (struct http_reply){ 0 };
+	call->why[0] = '\0';
+	call->ended_well = false;
+	call->started_s = (double)clock_wall_ms() / 1000.0;
+	call->body.limit = request->reply_limit;
+	if (call->url == NULL || strcmp(call->url, request->url) != 0)
+		set_url(call, request->url);
+	curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_of(request));
+	set_headers(call, request->headers);
+	set_body(call, request);
 }
 
 /* Keeps the watchdog at the earliest deadline without looking at every call. */
@@ -413,30 +574,21 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *watchdog, int revents)
 struct http_call *http_client_start(struct http_client *client, const struct http_request *request,
 	http_done_fn *done, void *arg)
 {
-	struct http_call *call = xnew(struct http_call);
+	struct http_call *call = is_plain(request) ? kept_call(client) : NULL;
 	double patience_s = (double)timeout_of(request) / 1000.0 + WATCHDOG_GRACE_S;
 
-	call->client = client;
-	call->public_only = request->public_only;
+	if (call == NULL)
+		call = call_create(client, request);
+	set_request(call, request);
 	call->done = done;
 	call->arg = arg;
-	call->started_s = (double)clock_wall_ms() / 1000.0;
 	call->deadline_s = clock_monotonic_s() + patience_s;
-	buf_init(&call->body, request->reply_limit);
-	buf_init(&call->headers, LIMIT_HTTP_HEADER_BYTES);
-	list_init(&call->link);
-	call->easy = curl_easy_init();
-	if (call->easy == NULL)
-		fatal("out of memory for libcurl");
-	set_protocol(call, request);
-	set_connection(call, request);
-	set_headers(call, request->headers);
-	set_body(call, request);
 	if (curl_loop_add(client->curl, call->easy)) {
 		list_append(&client->running, &call->link);
 		watch(client, patience_s);
 	} else {
-		set_reply(call);
+		call->reply = (struct http_reply){ .body = "", .headers = &call->headers };
+		call->reply.sent_s = call->reply.received_s = call->started_s;
 		error_set(&call->err, ERROR_TEMPORARY, "libcurl did not take the request");
 		list_append(&client->unstarted, &call->link);
 		ev_idle_start(client->loop, &client->soon);
@@ -446,13 +598,24 @@ struct http_call *http_client_start(struct http_client *client, const struct htt
 
 void http_call_cancel(struct http_call *call)
 {
-	if (call == NULL || call->telling)
+	if (call == NULL || call->client == NULL || call == call->client->telling)
 		return;
 	curl_loop_remove(call->client->curl, call->easy);
 	call_destroy(call);
 }
 
 /* The client */
+
+/* libcurl looks into the environment for each request. */
+static bool names_proxy(void)
+{
+	static const char *const names[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (getenv(names[i]) != NULL)
+			return true;
+	return false;
+}
 
 /* libcurl keeps parsed certificates between connections only when it reads them from one file.  Where its
  * default is a file, the folder beside it holds the same ones. */
@@ -483,9 +646,12 @@ struct http_client *http_client_create(struct ev_loop *loop, const struct log *l
 	client->ca_bundle = xstrdup(ca_bundle);
 	client->use_ca_cache = ca_bundle != NULL || has_default_file();
 	client->user_agent = xstrdup(options != NULL && options->user_agent != NULL ? options->user_agent : "gantry");
+	client->proxied = names_proxy();
 	list_init(&client->running);
 	list_init(&client->finished);
 	list_init(&client->unstarted);
+	list_init(&client->kept);
+	ev_init(&client->thin, on_thin);
 	ev_init(&client->tell, on_tell);
 	ev_idle_init(&client->soon, on_soon);
 	ev_set_priority(&client->soon, EV_MAXPRI);
@@ -501,6 +667,14 @@ static void cancel_all(struct list *calls)
 		http_call_cancel(call);
 }
 
+static void destroy_kept(struct http_client *client)
+{
+	struct http_call *call, *next;
+
+	list_each_safe(call, next, &client->kept, link)
+		call_destroy(call);
+}
+
 void http_client_destroy(struct http_client *client)
 {
 	if (client == NULL)
@@ -508,6 +682,14 @@ void http_client_destroy(struct http_client *client)
 	cancel_all(&client->running);
 	cancel_all(&client->finished);
 	cancel_all(&client->unstarted);
+	destroy_kept(client);
+	/* libcurl wants its handles gone before itself. */
+	if (client->telling != NULL) {
+		curl_easy_cleanup(client->telling->easy);
+		client->telling->easy = NULL;
+		client->telling->client = NULL;
+	}
+	ev_timer_stop(client->loop, &client->thin);
 	ev_clear_pending(client->loop, &client->tell);
 	ev_timer_stop(client->loop, &client->watchdog);
 	ev_idle_stop(client->loop, &client->soon);

@@ -19,17 +19,17 @@ static struct sqs_message *message_of(struct queue_message *message)
 	return container_of(message, struct sqs_message, face);
 }
 
-struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, json_t *input,
+struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, struct sqs_input input,
 	struct sqs_patience patience, aws_reply_fn *done, void *arg)
 {
 	struct aws_request request = {
 		.service = AWS_SQS, .action = action, .region = queue->address.region,
-		.endpoint = queue->address.origin, .input = input,
+		.endpoint = queue->address.origin, .text = input.text, .reads = input.reads,
 		.timeout_ms = patience.timeout_ms, .long_poll = patience.long_poll, .tries = patience.tries,
 	};
 	struct aws_call *call = aws_call(queue->face.env.aws, &request, done, arg);
 
-	json_decref(input);
+	free(input.text);
 	return call;
 }
 
@@ -90,8 +90,10 @@ static struct queue_message *sqs_resume(struct queue *face, const struct job_mes
  * answered: the handles differ then. */
 static void take_handle(struct sqs_message *message, const char *receipt)
 {
-	xreplace(&message->receipt, receipt);
-	message->face.receipt = message->receipt;
+	char *old = (char *)message->face.receipt;
+
+	message->face.receipt = xstrdup(receipt);
+	free(old);
 	if (message->phase != SQS_SETTLING && message->batch == NULL)
 		sqs_lease_schedule(&sqs_of(message->face.queue)->lease, message);
 }
@@ -114,7 +116,7 @@ static void sqs_update(struct queue_message *held, const char *receipt, int64_t 
 	struct sqs_message *message = message_of(held);
 
 	/* A new handle is a new receive, and the twelve hours begin again. */
-	if (strcmp(message->receipt, receipt) != 0)
+	if (strcmp(held->receipt, receipt) != 0)
 		set_received(message, clock_steady_ms());
 	set_hidden(message, hidden_until_ms);
 	take_handle(message, receipt);
@@ -122,7 +124,7 @@ static void sqs_update(struct queue_message *held, const char *receipt, int64_t 
 
 static void sqs_drop_body(struct queue_message *face)
 {
-	xreplace(&message_of(face)->body, NULL);
+	free((char *)face->body);
 	face->body = NULL;
 }
 
@@ -145,7 +147,7 @@ static void sqs_forget(struct queue_message *face)
 	struct sqs_message *message = message_of(face);
 
 	if (message->phase == SQS_SETTLING)
-		panic("queue %s: message %s is forgotten while it is settled", queue_name(face->queue), message->id);
+		panic("queue %s: message %s is forgotten while it is settled", queue_name(face->queue), face->id);
 	sqs_message_destroy(message);
 }
 

@@ -45,8 +45,8 @@ struct sqs_patience {
 	unsigned timeout_ms;            /* of each */
 	bool long_poll;
 };
-/* A call of this queue's service, region and endpoint; input is taken. */
-struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, json_t *input,
+/* A call of this queue's service, region and endpoint; input's text is taken. */
+struct aws_call *sqs_call(struct queue_sqs *queue, const char *action, struct sqs_input input,
 	struct sqs_patience patience, aws_reply_fn *done, void *arg);
 
 /* -- trouble -------------------------------------------------------------------------------------- */
@@ -72,8 +72,7 @@ enum sqs_phase {
 };
 
 struct sqs_message {
-	struct queue_message face;
-	char *id, *receipt, *group, *body;
+	struct queue_message face;      /* its texts are ours */
 	struct list all;                /* queue_sqs.messages */
 	struct list link;               /* sqs_lease.by_due, sqs_lane.waiting, .lost or .finished */
 	struct list sibling;            /* sqs_group.messages, in order of arrival */

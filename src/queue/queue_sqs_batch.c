@@ -33,7 +33,7 @@ void sqs_batch_destroy(struct sqs_batch *batch)
 
 bool sqs_batch_is_current(const struct sqs_batch *batch, size_t i)
 {
-	return strcmp(batch->messages[i]->receipt, batch->receipts[i]) == 0;
+	return strcmp(batch->messages[i]->face.receipt, batch->receipts[i]) == 0;
 }
 
 bool sqs_batch_is_awaited(const struct sqs_batch *batch)
@@ -137,7 +137,7 @@ void sqs_batch_send(struct queue_sqs *queue, enum sqs_action action, struct sqs_
 {
 	struct sqs_batch *batch = xnew(struct sqs_batch);
 	struct sqs_entry entries[SQS_BATCH];
-	json_t *input;
+	struct sqs_input input;
 
 	*batch = (struct sqs_batch){
 		.queue = queue, .action = action, .count = count, .done = done, .sent_s = clock_monotonic_s(),
@@ -145,7 +145,7 @@ void sqs_batch_send(struct queue_sqs *queue, enum sqs_action action, struct sqs_
 	list_append(&queue->batches, &batch->link);
 	for (size_t i = 0; i < count; i++) {
 		batch->messages[i] = messages[i];
-		batch->receipts[i] = xstrdup(messages[i]->receipt);
+		batch->receipts[i] = xstrdup(messages[i]->face.receipt);
 		batch->visibility_s[i] = visibility_s != NULL ? visibility_s[i] : 0;
 		messages[i]->batch = batch;
 		messages[i]->slot = (unsigned)i;

@@ -122,7 +122,7 @@ static void end_hold(struct sqs_message *message, double now_s)
 	struct error why;
 
 	error_set(&why, ERROR_LOST, "SQS hides a message for 12 hours after its receive and no longer; "
-		"%s becomes visible again in %.0fs", message->id,
+		"%s becomes visible again in %.0fs", message->face.id,
 		message->hidden_until_s > now_s ? message->hidden_until_s - now_s : 0.);
 	sqs_message_lose(message, &why);
 }

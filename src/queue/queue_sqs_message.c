@@ -16,14 +16,14 @@ static void join_group(struct queue_sqs *queue, struct sqs_message *message)
 	struct sqs_group *group;
 
 	/* Standard queues may carry groups too (fair queues); there they order nothing. */
-	if (message->group == NULL || !queue->address.fifo)
+	if (message->face.group == NULL || !queue->address.fifo)
 		return;
-	link = table_find(&queue->groups, message->group);
+	link = table_find(&queue->groups, message->face.group);
 	if (link != NULL)
 		group = container_of(link, struct sqs_group, link);
 	else {
 		group = xnew(struct sqs_group);
-		group->name = xstrdup(message->group);
+		group->name = xstrdup(message->face.group);
 		list_init(&group->messages);
 		table_add(&queue->groups, &group->link, group->name);
 	}
@@ -55,15 +55,13 @@ struct sqs_message *sqs_message_create(struct queue_sqs *queue, const struct sqs
 {
 	struct sqs_message *message = xnew(struct sqs_message);
 
-	message->id = xstrdup(received->id);
-	message->receipt = xstrdup(received->receipt);
-	message->group = xstrdup(received->group);
-	message->body = received->body != NULL ? xstrndup(received->body, received->body_bytes) : NULL;
 	message->face = (struct queue_message){
-		.queue = &queue->face, .id = message->id, .receipt = message->receipt, .group = message->group,
-		.body = message->body, .body_bytes = received->body_bytes, .deliveries = received->deliveries,
+		.queue = &queue->face, .id = xstrdup(received->id), .receipt = xstrdup(received->receipt),
+		.group = xstrdup(received->group), .body_bytes = received->body_bytes, .deliveries = received->deliveries,
 		.received_ms = clock_steady_ms(),
 	};
+	if (received->body != NULL)
+		message->face.body = xstrndup(received->body, received->body_bytes);
 	message->received_s = clock_monotonic_s();
 	list_init(&message->link);
 	list_init(&message->sibling);
@@ -90,10 +88,10 @@ static void detach(struct sqs_message *message)
 
 static void dispose(struct sqs_message *message)
 {
-	free(message->id);
-	free(message->receipt);
-	free(message->group);
-	free(message->body);
+	free((char *)message->face.id);
+	free((char *)message->face.receipt);
+	free((char *)message->face.group);
+	free((char *)message->face.body);
 	free(message->error);
 	free(message);
 }

@@ -49,10 +49,12 @@ static void on_failure(struct sqs_poller *poller, const struct error *err)
 	poller->not_before_s = clock_monotonic_s() + sqs_trouble_delay_s(&poller->trouble);
 }
 
-/* Some servers don't wait when a limit is reached, emulators may not wait at all. */
+/* Some servers don't wait when a limit is reached, emulators may not wait at all.  Polls that were open side by
+ * side and come back together say so once. */
 static void pace_empty(struct sqs_poller *poller, double took_s)
 {
 	double wait_s = poller->queue->wait_s;
+	double now_s = clock_monotonic_s();
 	double max_s = wait_s < 1 ? short_poll_pause_max_s : quick_pause_max_s;
 	double pause_s = quick_pause_s;
 
@@ -60,10 +62,12 @@ static void pace_empty(struct sqs_poller *poller, double took_s)
 		poller->quick_empties = 0;
 		return;
 	}
+	if (now_s < poller->not_before_s)
+		return;
 	for (unsigned i = 0; i < poller->quick_empties && pause_s < max_s; i++)
 		pause_s *= 2;
 	poller->quick_empties++;
-	poller->not_before_s = clock_monotonic_s() + (pause_s < max_s ? pause_s : max_s);
+	poller->not_before_s = now_s + (pause_s < max_s ? pause_s : max_s);
 }
 
 static void adapt(struct sqs_poller *poller, unsigned want, size_t count, double took_s)

@@ -14,20 +14,26 @@ static const double send_first_s = 0.2, send_max_s = 5;
 struct sqs_sending {
 	struct sqs_errand errand;       /* its timer: until the next try, or until the answer may be told */
 	queue_sent_fn *sent;
-	json_t *input;
-	json_t *entries[SQS_BATCH];     /* those that are not sent yet, by position; lent by input */
+	struct sqs_outgoing messages[SQS_BATCH];        /* ours; without a body: it is sent */
 	size_t count, done;
 	unsigned tries;
 	struct error error;
 };
+
+static void let_go(struct sqs_outgoing *message)
+{
+	free((char *)message->body);
+	free((char *)message->group);
+	free((char *)message->dedup);
+	*message = (struct sqs_outgoing){ 0 };
+}
 
 static void sending_dispose(struct sqs_errand *errand)
 {
 	struct sqs_sending *sending = container_of(errand, struct sqs_sending, errand);
 
 	for (size_t i = 0; i < sending->count; i++)
-		json_decref(sending->entries[i]);
-	json_decref(sending->input);
+		let_go(&sending->messages[i]);
 	free(sending);
 }
 
@@ -52,8 +58,7 @@ static bool take_sent(struct sqs_sending *sending, const size_t *positions, cons
 	sending->error = (struct error){ 0 };
 	for (size_t i = 0; i < n; i++) {
 		if (answers[i].outcome == SQS_DONE) {
-			json_decref(sending->entries[positions[i]]);
-			sending->entries[positions[i]] = NULL;
+			let_go(&sending->messages[positions[i]]);
 			sending->done++;
 			continue;
 		}
@@ -72,7 +77,7 @@ static size_t unsent(const struct sqs_sending *sending, size_t *positions)
 	size_t n = 0;
 
 	for (size_t i = 0; i < sending->count; i++) {
-		if (sending->entries[i] != NULL)
+		if (sending->messages[i].body != NULL)
 			positions[n++] = i;
 	}
 	return n;
@@ -101,19 +106,23 @@ static void on_sent(void *arg, const struct aws_reply *reply, const struct error
 	send_end(sending);
 }
 
-/* The entries that are left, numbered anew: the ids of a call are positions. */
+/* Those that are left, numbered anew: the ids of a call are positions. */
 static void send_left(struct sqs_sending *sending)
 {
 	size_t positions[SQS_BATCH], n = unsent(sending, positions);
-	json_t *list = json_array();
+	struct queue_sqs *queue = sending->errand.queue;
+	struct sqs_outgoing left[SQS_BATCH];
+	struct sqs_input input;
 
-	for (size_t i = 0; i < n; i++) {
-		json_object_set_new(sending->entries[positions[i]], "Id", json_sprintf("%zu", i));
-		json_array_append(list, sending->entries[positions[i]]);
+	for (size_t i = 0; i < n; i++)
+		left[i] = sending->messages[positions[i]];
+	input = sqs_send_input(queue->address.url, left, n);
+	if (input.text == NULL) {
+		error_set(&sending->error, ERROR_INVALID, "a message is not valid UTF-8");
+		send_end(sending);
+		return;
 	}
-	json_object_set_new(sending->input, "Entries", list);
-	sending->errand.call = sqs_call(sending->errand.queue, "SendMessageBatch", json_incref(sending->input),
-		(struct sqs_patience){ 0 }, on_sent, sending);
+	sending->errand.call = sqs_call(queue, "SendMessageBatch", input, (struct sqs_patience){ 0 }, on_sent, sending);
 }
 
 static void on_send_time(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -122,7 +131,7 @@ static void on_send_time(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (sending->input != NULL && sending->count > 0)
+	if (sending->count > 0)
 		send_left(sending);
 	else
 		send_end(sending);
@@ -132,20 +141,15 @@ void sqs_send(struct queue *face, const struct queue_outgoing *messages, size_t 
 {
 	struct queue_sqs *queue = container_of(face, struct queue_sqs, face);
 	struct sqs_sending *sending = xnew(struct sqs_sending);
-	struct sqs_outgoing outgoing[SQS_BATCH];
 
 	if (count > SQS_BATCH)
 		panic("queue %s: %zu messages in one send", queue_name(face), count);
 	for (size_t i = 0; i < count; i++)
-		outgoing[i] = (struct sqs_outgoing){ messages[i].body, messages[i].group, messages[i].dedup };
+		sending->messages[i] = (struct sqs_outgoing){
+			xstrdup(messages[i].body), xstrdup(messages[i].group), xstrdup(messages[i].dedup),
+		};
 	sqs_errand_init(&sending->errand, queue, arg, on_send_time, sending_dispose);
 	sending->sent = done;
-	sending->input = sqs_send_input(queue->address.url, outgoing, count);
 	sending->count = count;
-	if (sending->input != NULL) {
-		for (size_t i = 0; i < count; i++)
-			sending->entries[i] = json_incref(json_array_get(json_object_get(sending->input, "Entries"), i));
-	} else
-		error_set(&sending->error, ERROR_INVALID, "a message is not valid UTF-8");
 	sqs_arm(queue, &sending->errand.timer, 0);
 }

@@ -162,7 +162,7 @@ void sqs_lane_finish(struct sqs_lane *lane)
 void sqs_settle(struct sqs_message *message, enum queue_verdict verdict, queue_done_fn *done, void *arg)
 {
 	if (message->phase == SQS_SETTLING)
-		panic("queue %s: message %s is settled twice", queue_name(message->face.queue), message->id);
+		panic("queue %s: message %s is settled twice", queue_name(message->face.queue), message->face.id);
 	message->phase = SQS_SETTLING;
 	message->verdict = verdict;
 	message->done = done;

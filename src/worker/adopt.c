@@ -19,6 +19,7 @@
 #include "worker/counters.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
+#include "worker/rest.h"
 #include "worker/retention.h"
 #include "worker/tell.h"
 
@@ -41,7 +42,7 @@ static void stand_in(struct holding *holding)
 		return;
 	if (holding->deployer != NULL && (request == NULL || holding->deployer->conf->type == type))
 		return;
-	log_warn(&holding->log, "its deployer \"%s\" is configured no more; the attempt is followed to its end",
+	log_warn(holding_log(holding), "its deployer \"%s\" is configured no more; the attempt is followed to its end",
 		job->deployer);
 	holding->deployer = type == CONF_DEPLOYER_PROCESS ? &holding->worker->removed_process : &holding->worker->removed;
 }
@@ -102,7 +103,7 @@ static void take_up(struct worker *worker, struct job *job)
 	}
 	message = resume_message(worker_find_intake(worker, job->queue), &job->message);
 	holding = holding_create(worker, job, message);
-	log_info(&holding->log, "adopted while %s", job_state_name(job->state));
+	log_info(holding_log(holding), "adopted while %s", job_state_name(job->state));
 	/* One that was rejected for its lock when it came was never accepted. */
 	if (job->attempt.number == 0 && job->state != JOB_FAILED)
 		tell_accepted(worker, job);
@@ -136,6 +137,8 @@ static void on_adopted(void *arg, struct job **jobs, size_t count, const struct 
 		drain_check(worker);
 	else if (more)
 		adopt_start(worker);
+	else
+		rest_begin(worker);
 }
 
 void adopt_start(struct worker *worker)
@@ -204,7 +207,7 @@ static void take_granted(struct holding *holding, const struct job *news)
 	job->grant = news->grant;
 	job->fence = news->fence;
 	if (job_state_final(news->state)) {
-		log_info(&holding->log, "%s", news->detail != NULL ? news->detail : job_state_name(news->state));
+		log_info(holding_log(holding), "%s", news->detail != NULL ? news->detail : job_state_name(news->state));
 		counters_ended(holding, news->state);
 		tell_ended(holding->worker, news);
 	}
@@ -328,6 +331,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 	renew(worker);
 	if (worker->state <= WORKER_PARKED)
 		return;
+	rest_tick(worker);
 	adopt_sweep(worker);
 	adopt_start(worker);
 	events_check(worker);

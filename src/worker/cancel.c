@@ -88,7 +88,7 @@ void cancel_take_news(struct holding *holding, const struct job *news)
 		return;
 	xreplace(&job->cancelled_by, news->cancelled_by);
 	xreplace(&job->cancel_reason, news->cancel_reason);
-	log_info(&holding->log, "%s by %s while %s", reason_of(job), asker(job), holding_phase_name(holding->phase));
+	log_info(holding_log(holding), "%s by %s while %s", reason_of(job), asker(job), holding_phase_name(holding->phase));
 	if (!job_state_final(news->state)) {
 		job->state = JOB_CANCELLING;
 		begin(holding);
@@ -99,7 +99,7 @@ void cancel_take_news(struct holding *holding, const struct job *news)
 		settle_message(holding);
 	} else {
 		/* The store knows of no launch and we do: it is stopped all the same. */
-		log_error(&holding->log, "ended in the store while %s here; stopping it",
+		log_error(holding_log(holding), "ended in the store while %s here; stopping it",
 			holding_phase_name(holding->phase));
 		begin(holding);
 	}

@@ -25,6 +25,12 @@ const char *holding_phase_name(enum holding_phase phase)
 	return phase < HOLDING_PHASES ? names[phase] : "unknown";
 }
 
+const struct log *holding_name(const struct holding *holding, struct log *log)
+{
+	log_init(log, &holding->worker->log, "job %s", holding->job->id);
+	return log;
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct holding *holding = container_of(timer, struct holding, timer);
@@ -46,11 +52,12 @@ struct holding *holding_create(struct worker *worker, struct job *take_job, stru
 	holding->message = message;
 	holding->intake = worker_find_intake(worker, take_job->queue);
 	holding->deployer = worker_find_deployer(worker, take_job->deployer);
-	if (message != NULL)
+	if (message != NULL) {
 		message->arg = holding;
-	log_init(&holding->log, &worker->log, "job %s", take_job->id);
-	list_init(&holding->noting);
-	list_init(&holding->dropped);
+		/* The store has this one, and the queue keeps the newest. */
+		xreplace(&take_job->message.receipt, NULL);
+	}
+	list_init(&holding->link);
 	ev_init(&holding->timer, on_timer);
 	table_add(&worker->holdings, &holding->by_id, take_job->id);
 	return holding;
@@ -65,7 +72,7 @@ struct holding *holding_find(struct worker *worker, const char *job_id)
 
 void holding_enter(struct holding *holding, enum holding_phase phase)
 {
-	log_debug(&holding->log, "%s -> %s", names[holding->phase], names[phase]);
+	log_debug(holding_log(holding), "%s -> %s", names[holding->phase], names[phase]);
 	holding->phase = phase;
 	holding->failures = 0;
 	ev_timer_stop(holding->worker->loop, &holding->timer);
@@ -88,7 +95,7 @@ void holding_count_running(struct holding *holding, bool running)
 
 static void destroy(struct holding *holding)
 {
-	list_remove(&holding->dropped);
+	list_remove(&holding->link);
 	job_destroy(holding->job);
 	free(holding->result);
 	free(holding);
@@ -111,12 +118,12 @@ void holding_drop(struct holding *holding)
 	if (holding->message != NULL && !settling)
 		queue_forget(holding->message);
 	holding->message = NULL;
-	list_remove(&holding->noting);
+	list_remove(&holding->link);
 	table_remove(&worker->holdings, &holding->by_id);
 	if (holding->calls == 0)
 		destroy(holding);
 	else
-		list_append(&worker->dropped, &holding->dropped);
+		list_append(&worker->dropped, &holding->link);
 	if (intake != NULL)
 		intake_update_room(intake);
 	drain_check(worker);
@@ -125,7 +132,7 @@ void holding_drop(struct holding *holding)
 void holdings_finish(struct worker *worker)
 {
 	while (!list_empty(&worker->dropped))
-		destroy(list_first(&worker->dropped, struct holding, dropped));
+		destroy(list_first(&worker->dropped, struct holding, link));
 }
 
 void holding_retry_later(struct holding *holding, void (*retry)(struct holding *), double first_s, double max_s)
@@ -147,7 +154,7 @@ static void on_wait_noted(void *arg, const struct error *err)
 	if (err->kind == ERROR_LOST)
 		holding_store_failed(holding, err, "what it waits for", NULL);
 	else
-		log_debug(&holding->log, "what it waits for was not stored: %s", err->text);
+		log_debug(holding_log(holding), "what it waits for was not stored: %s", err->text);
 }
 
 void holding_note_wait(struct holding *holding, const char *fmt, ...)
@@ -197,11 +204,11 @@ void holding_store_failed(struct holding *holding, const struct error *err, cons
 	void (*retry)(struct holding *))
 {
 	if (err->kind == ERROR_LOST) {
-		log_warn(&holding->log, "%s was not stored, as another worker owns the job now; leaving it to that one", what);
+		log_warn(holding_log(holding), "%s was not stored, as another worker owns the job now; leaving it to that one", what);
 		holding_drop(holding);
 		return;
 	}
 	if (holding->failures == 0)
-		log_error(&holding->log, "%s was not stored: %s; trying until it is", what, err->text);
+		log_error(holding_log(holding), "%s was not stored: %s; trying until it is", what, err->text);
 	holding_retry_later(holding, retry, 0.1, 10);
 }

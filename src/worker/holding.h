@@ -27,11 +27,8 @@ struct holding {
 	struct deployer *deployer;      /* NULL likewise, while nothing is launched; then worker.removed */
 	struct job *job;                /* owned */
 	struct queue_message *message;  /* NULL once settled, or without a message */
-	struct log log;
-	enum holding_phase phase;
 	struct table_link by_id;        /* worker.holdings; key: job->id */
-	struct list noting;             /* worker.noting */
-	struct list dropped;            /* worker.dropped */
+	struct list link;               /* worker.noting or worker.dropped */
 
 	struct exec_launch *launch;
 	struct exec_watch *watch;
@@ -41,14 +38,15 @@ struct holding {
 	unsigned next_number, next_step;        /* HOLDING_SCREENING: of the attempt that is being prepared */
 	unsigned failures;              /* tries in a row that failed; sets the backoff */
 	unsigned calls;                 /* store and queue completions outstanding */
+	enum holding_phase phase;
 	bool timed_out;                 /* we asked for its stop */
 	bool cancelling;                /* somebody asked for its end; never launched again */
 	bool deleting;                  /* its message is being deleted while the job goes on */
 	bool looking;                   /* a look is under way */
 	bool heard;                     /* its task was heard of before we watch it */
 	bool maybe_launched;            /* an ask under the present token was not answered, as far as we know */
-	double asked_s;                 /* monotonic time of the last answer to an ask; 0: none in this process */
 	bool counted;                   /* in worker.running */
+	double asked_s;                 /* monotonic time of the last answer to an ask; 0: none in this process */
 	double free_s, ended_s;         /* monotonic, for counters.c: free to launch, end seen; 0: not yet, or before us */
 	struct job_result *result;      /* owned; by holding_result(), as most of its life a job has none: from
 					 * HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there;
@@ -62,6 +60,9 @@ struct job_result *holding_result(struct holding *holding);
 struct holding *holding_find(struct worker *worker, const char *job_id);
 void holding_enter(struct holding *holding, enum holding_phase phase);
 const char *holding_phase_name(enum holding_phase phase);
+/* Who speaks in its lines, for one of them: a name in each of thousands would be a third of them. */
+#define holding_log(holding) holding_name((holding), &(struct log){ .owner = NULL })
+const struct log *holding_name(const struct holding *holding, struct log *log);
 /* Stops everything about it and forgets it; the struct goes when the last completion has run. */
 void holding_drop(struct holding *holding);
 /* At the end of the worker: the completions that were waited for will not come. */

@@ -130,7 +130,7 @@ static void admitted_new(struct intake *intake, struct store_admission *admissio
 	queue_message_drop_body(message);
 	holding = holding_create(intake->worker, admission->job, message);
 	admission->job = NULL;
-	log_info(&holding->log, "accepted from queue %s for project %s: %s", intake->conf->name, holding->job->project,
+	log_info(holding_log(holding), "accepted from queue %s for project %s: %s", intake->conf->name, holding->job->project,
 		job_state_name(holding->job->state));
 	tell_accepted(intake->worker, holding->job);
 	if (holding->job->state == JOB_QUEUED)
@@ -324,7 +324,7 @@ static void on_lost(void *arg, struct queue_message *message, const struct error
 		return;
 	fault.job_id = holding->job->id;
 	fault.project = holding->job->project;
-	log_warn(&holding->log, "its message is no longer ours: %s; the job goes on, a redelivery finds it", why->text);
+	log_warn(holding_log(holding), "its message is no longer ours: %s; the job goes on, a redelivery finds it", why->text);
 	faults_record(intake->worker, &fault, NULL, NULL, NULL);
 }
 

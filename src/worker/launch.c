@@ -40,7 +40,7 @@ static void not_intended(struct holding *holding, const struct error *err)
 		cancel_end(holding);
 		return;
 	}
-	log_info(&holding->log, "not launched: %s", err->text);
+	log_info(holding_log(holding), "not launched: %s", err->text);
 	holding_enter(holding, HOLDING_WAITING);
 	adopt_sweep(holding->worker);
 }
@@ -204,7 +204,7 @@ static void on_started(void *arg, const struct error *err)
 	if (!holding_call_end(holding) || err == NULL || holding->phase != HOLDING_RUNNING)
 		return;
 	if (err->kind == ERROR_INVALID)
-		log_error(&holding->log, "the task's name was not stored: %s; its token finds it", err->text);
+		log_error(holding_log(holding), "the task's name was not stored: %s; its token finds it", err->text);
 	else
 		holding_store_failed(holding, err, "the task's name", store_handle);
 }
@@ -217,7 +217,7 @@ static void launched(struct holding *holding, const char *handle)
 	job->attempt.started_ms = clock_steady_ms();
 	if (!holding->cancelling)
 		job->state = JOB_RUNNING;
-	log_info(&holding->log, "attempt %u of project %s runs as %s", job->attempt.number, job->project, handle);
+	log_info(holding_log(holding), "attempt %u of project %s runs as %s", job->attempt.number, job->project, handle);
 	holding_enter(holding, HOLDING_RUNNING);
 	holding_count_running(holding, true);
 	counters_launched(holding);
@@ -263,7 +263,7 @@ static void no_capacity(struct holding *holding, const struct error *err)
 
 static void throttled(struct holding *holding, const struct error *err)
 {
-	log_info(&holding->log, "not launched yet: %s", err->text);
+	log_info(holding_log(holding), "not launched yet: %s", err->text);
 	if (exec_is_capacity(err)) {
 		no_capacity(holding, err);
 	} else {
@@ -279,7 +279,7 @@ static void refused(struct holding *holding, const struct error *err)
 		launch_fail(holding, "launch_failed", err->text);
 		return;
 	}
-	log_warn(&holding->log, "launch refused: %s; looking whether an earlier ask has started it", err->text);
+	log_warn(holding_log(holding), "launch refused: %s; looking whether an earlier ask has started it", err->text);
 	job_result_set(holding_result(holding), JOB_FAILED, "launch_failed", JOB_NO_EXIT_CODE, "%s", err->text);
 	launch_find(holding);
 }
@@ -295,7 +295,7 @@ static void not_launched(struct holding *holding, const struct error *err)
 
 static void unanswered(struct holding *holding, const struct error *err)
 {
-	log_warn(&holding->log, "launch unanswered: %s; asking again under the same token", err->text);
+	log_warn(holding_log(holding), "launch unanswered: %s; asking again under the same token", err->text);
 	holding_retry_later(holding, ask, 0.2, REPEAT_MAX_S);
 	holding_note_wait(holding, "an answer to its launch: %s", err->text);
 }

@@ -78,7 +78,7 @@ static void on_finished(void *arg, const struct store_grant *grants, size_t coun
 		return;
 	}
 	if (err != NULL) {
-		log_warn(&holding->log, "the result was not taken: %s; going on with its message", err->text);
+		log_warn(holding_log(holding), "the result was not taken: %s; going on with its message", err->text);
 		learn_end(holding);
 		return;
 	}
@@ -123,10 +123,10 @@ void settle_begin(struct holding *holding, const struct job_result *result)
 	counters_end_seen(holding);
 	holding_enter(holding, HOLDING_FINISHING);
 	if (result->state == JOB_FAILED) {
-		log_warn(&holding->log, "failed: %s: %s", result->reason, result->detail);
+		log_warn(holding_log(holding), "failed: %s: %s", result->reason, result->detail);
 		record_failure(holding);
 	} else {
-		log_info(&holding->log, "%s", job_state_name(result->state));
+		log_info(holding_log(holding), "%s", job_state_name(result->state));
 	}
 	store_result(holding);
 }
@@ -141,7 +141,7 @@ static void gone(struct holding *holding)
 	holding_enter(holding, HOLDING_NOTING);
 	if (holding->intake != NULL)
 		intake_update_room(holding->intake);
-	list_append(&worker->noting, &holding->noting);
+	list_append(&worker->noting, &holding->link);
 	note_within(worker, NOTE_LINGER_S);
 }
 
@@ -152,7 +152,7 @@ static void on_settled(void *arg, const struct error *err)
 	if (!holding_call_end(holding))
 		return;
 	if (err != NULL)
-		log_warn(&holding->log, "its message could not be deleted: %s; when it comes again it is settled then", err->text);
+		log_warn(holding_log(holding), "its message could not be deleted: %s; when it comes again it is settled then", err->text);
 	else
 		counters_settled(holding);
 	gone(holding);
@@ -182,7 +182,7 @@ static void on_early_noted(void *arg, const struct error *err)
 	if (err->kind == ERROR_LOST)
 		holding_store_failed(holding, err, "that its message is gone", NULL);
 	else
-		log_warn(&holding->log, "it was not stored that its message is gone: %s", err->text);
+		log_warn(holding_log(holding), "it was not stored that its message is gone: %s", err->text);
 }
 
 static void on_early_settled(void *arg, const struct error *err)
@@ -194,7 +194,7 @@ static void on_early_settled(void *arg, const struct error *err)
 		return;
 	holding->deleting = false;
 	if (err != NULL) {
-		log_warn(&holding->log, "its message could not be deleted: %s; the job goes on, a redelivery finds it", err->text);
+		log_warn(holding_log(holding), "its message could not be deleted: %s; the job goes on, a redelivery finds it", err->text);
 		return;
 	}
 	if (holding->intake != NULL)
@@ -214,7 +214,7 @@ void settle_early(struct holding *holding)
 
 	if (message == NULL || holding->phase >= HOLDING_SETTLING)
 		return;
-	log_info(&holding->log, "the queue would take its message back soon; deleting it, the job goes on");
+	log_info(holding_log(holding), "the queue would take its message back soon; deleting it, the job goes on");
 	xreplace(&holding->job->message.receipt, message->receipt);
 	holding->message = NULL;
 	holding->deleting = true;
@@ -253,7 +253,7 @@ static void on_noted(void *arg, const struct error *err)
 		if (!holding_call_end(holding))
 			continue;
 		if (again)
-			list_append(&worker->noting, &holding->noting);
+			list_append(&worker->noting, &holding->link);
 		else
 			holding_drop(holding);
 	}
@@ -269,9 +269,9 @@ static void flush_batch(struct worker *worker)
 
 	note->worker = worker;
 	while (!list_empty(&worker->noting) && note->count < NOTE_BATCH) {
-		struct holding *holding = list_first(&worker->noting, struct holding, noting);
+		struct holding *holding = list_first(&worker->noting, struct holding, link);
 
-		list_remove(&holding->noting);
+		list_remove(&holding->link);
 		holding_call_begin(holding);
 		jobs[note->count] = holding->job;
 		note->holdings[note->count++] = holding;

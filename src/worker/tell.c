@@ -245,33 +245,32 @@ void tell_ended(struct worker *worker, const struct job *job)
 	tell_end(worker, job, false);
 }
 
-static struct job *job_with(const struct job *job, const struct job_result *result)
+/* As it will be; the texts are lent by the two. */
+static struct job job_with(const struct job *job, const struct job_result *result)
 {
-	struct job *changed = job_copy(job);
+	struct job changed = *job;
 
-	changed->state = result->state;
-	xreplace(&changed->reason, result->reason[0] != '\0' ? result->reason : NULL);
-	xreplace(&changed->detail, result->detail[0] != '\0' ? result->detail : NULL);
-	xreplace(&changed->waits_for, NULL);
-	changed->next_try_ms = 0;
-	changed->exit_code = result->exit_code;
+	changed.state = result->state;
+	changed.reason = result->reason[0] != '\0' ? (char *)result->reason : NULL;
+	changed.detail = result->detail[0] != '\0' ? (char *)result->detail : NULL;
+	changed.waits_for = NULL;
+	changed.next_try_ms = 0;
+	changed.exit_code = result->exit_code;
 	return changed;
 }
 
 void tell_retrying(struct worker *worker, const struct job *job, const struct job_result *result)
 {
-	struct job *queued = job_with(job, result);
+	struct job queued = job_with(job, result);
 
-	queued->state = JOB_QUEUED;
-	tell(worker, queued, "retrying", true);
-	job_destroy(queued);
+	queued.state = JOB_QUEUED;
+	tell(worker, &queued, "retrying", true);
 }
 
 void tell_result(struct worker *worker, const struct job *job, const struct job_result *result)
 {
-	struct job *ended = job_with(job, result);
+	struct job ended = job_with(job, result);
 
-	ended->finished_ms = clock_steady_ms();
-	tell_end(worker, ended, true);
-	job_destroy(ended);
+	ended.finished_ms = clock_steady_ms();
+	tell_end(worker, &ended, true);
 }

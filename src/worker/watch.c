@@ -54,7 +54,7 @@ static void try_again(struct holding *holding, const struct exec_end *end)
 {
 	struct job *job = holding->job;
 
-	log_warn(&holding->log, "attempt %u ended: %s: %s; trying again", job->attempt.number, end->result.reason,
+	log_warn(holding_log(holding), "attempt %u ended: %s: %s; trying again", job->attempt.number, end->result.reason,
 		end->result.detail);
 	counters_tried_again(holding, end->retry == EXEC_RETRY_INFRASTRUCTURE);
 	xreplace(&job->reason, end->result.reason);
@@ -139,7 +139,7 @@ static double timeout_s(const struct holding *holding)
 
 static void time_out(struct holding *holding)
 {
-	log_warn(&holding->log, "still running after its timeout of %.0f s; stopping it", timeout_s(holding));
+	log_warn(holding_log(holding), "still running after its timeout of %.0f s; stopping it", timeout_s(holding));
 	holding->timed_out = true;
 	exec_stop(holding->watch, "gantry: timeout");
 }

@@ -151,7 +151,7 @@ static bool create_deployers(struct worker *worker, struct error *err)
 	char started_by[160], shim_path[32];
 	struct exec_env env = {
 		.loop = worker->loop, .log = &worker->log, .rates = &worker->rates, .aws = worker->aws,
-		.started_by = started_by, .state_dir = worker->conf->supervisor.state_dir,
+		.run_task_per_s = worker->conf->aws.run_task_rate, .started_by = started_by, .state_dir = worker->conf->supervisor.state_dir,
 	};
 
 	gethostname(host, sizeof(host) - 1);
@@ -218,6 +218,24 @@ struct worker *worker_create(const struct heritage *heritage, struct conf *take_
 	return worker;
 }
 
+static void on_flush(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+	(void)loop, (void)prepare, (void)revents;
+	log_flush();
+}
+
+/* Last of all that is done before a wait, as that may log too. */
+static void run_loop(struct worker *worker)
+{
+	ev_prepare_init(&worker->flush, on_flush);
+	ev_set_priority(&worker->flush, EV_MINPRI);
+	ev_prepare_start(worker->loop, &worker->flush);
+	log_gather(true);
+	ev_run(worker->loop, 0);
+	log_gather(false);
+	ev_prepare_stop(worker->loop, &worker->flush);
+}
+
 int worker_run(struct worker *worker)
 {
 	struct error err;
@@ -229,7 +247,7 @@ int worker_run(struct worker *worker)
 		return 2;
 	}
 	warmup_start(worker);
-	ev_run(worker->loop, 0);
+	run_loop(worker);
 	return worker->exit_status;
 }
 

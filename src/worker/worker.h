@@ -92,6 +92,8 @@ struct worker {
 	struct list dropped;            /* holdings that only an outstanding completion keeps */
 	unsigned running;               /* holdings that were launched and have not ended */
 	uint64_t jobs_done;
+	uint64_t done_at_tick;          /* jobs_done at the last tick */
+	bool idle;                      /* at the last tick no job was held, and none had ended since the one before */
 	bool adopting;                  /* a store_adopt() is under way */
 	bool adopt_again;               /* and was asked for again meanwhile */
 	bool sweeping, sweep_again;     /* likewise for store_sweep() */
@@ -111,6 +113,7 @@ struct worker {
 	ev_timer news;                  /* our figures changed; they are told soon, once for many changes */
 	ev_check turn;                  /* sees how far apart two turns of the loop are */
 	int64_t turned_ms;              /* boot clock of the last turn */
+	ev_prepare flush;               /* what a turn has logged goes out before the next wait */
 	ev_timer tick;
 	ev_timer due;                   /* when the next delay ends */
 	ev_timer note_linger;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aws/credentials.h"
+#include "aws/credentials_impl.h"
 #include "base/list.h"
 #include "base/mem.h"
 
@@ -21,7 +21,7 @@ struct asker {
 
 struct credentials_source {
 	struct ev_loop *loop;
-	struct credentials now;
+	struct credentials *now;        /* NULL: none */
 	struct list askers;
 };
 
@@ -50,17 +50,17 @@ void credentials_destroy(struct credentials_source *source)
 		return;
 	list_each_safe(asker, next, &source->askers, link)
 		asker_destroy(asker);
+	credentials_free(source->now);
 	free(source);
 }
 
 static const struct credentials *present(struct credentials_source *source)
 {
-	source->now = (struct credentials){
-		.access_key = (char *)fake_credentials.access_key,
-		.secret_key = (char *)"secret",
-		.session_token = (char *)fake_credentials.session_token,
-	};
-	return fake_credentials.access_key != NULL ? &source->now : NULL;
+	credentials_free(source->now);
+	source->now = NULL;
+	if (fake_credentials.access_key != NULL)
+		source->now = credentials_new(fake_credentials.access_key, "secret", fake_credentials.session_token, 0);
+	return source->now;
 }
 
 const struct credentials *credentials_now(struct credentials_source *source)

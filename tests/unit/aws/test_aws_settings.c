@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../cmocka_all.h"
+#include "aws/aws_place.h"
 #include "aws/aws_settings.h"
 #include "conformance.h"
 
@@ -133,11 +134,68 @@ static void test_endpoint(void **state)
 	}
 }
 
+static struct aws_place *hold(struct aws_places *all, const char *region, const char *origin)
+{
+	static const struct aws_settings settings;
+	struct error err = { 0 };
+	struct aws_place *place = aws_place_hold(all, &settings, AWS_SQS, region, origin, &err);
+
+	if (place == NULL)
+		fail_msg("%s %s: %s", region, origin != NULL ? origin : "-", err.text);
+	return place;
+}
+
+/* Found again while they are in use or were used lately, and never mixed up. */
+static void test_places_are_kept(void **state)
+{
+	struct aws_places all;
+	struct aws_place *held, *global, *other;
+	struct error err = { 0 };
+	char origin[64], url[64];
+
+	(void)state;
+	aws_places_init(&all);
+	held = hold(&all, "eu-west-1", NULL);
+	assert_string_equal(held->endpoint.url, "https://sqs.eu-west-1.amazonaws.com/");
+	global = hold(&all, "aws-global", "http://127.0.0.1:1");
+	assert_string_equal(global->region, "us-east-1");
+	assert_ptr_equal(hold(&all, "eu-west-1", NULL), held);
+	other = hold(&all, "us-east-1", "http://127.0.0.1:1");
+	assert_ptr_not_equal(other, global);
+	assert_ptr_equal(hold(&all, "us-east-1", "http://127.0.0.1:1"), other);
+	aws_place_drop(global);
+	aws_place_drop(other);
+	aws_place_drop(other);
+	for (unsigned i = 0; i < 3 * AWS_PLACES; i++) {
+		snprintf(origin, sizeof(origin), "http://127.0.0.1:%u", 1000 + i);
+		snprintf(url, sizeof(url), "%s/", origin);
+		other = hold(&all, "eu-west-1", origin);
+		assert_string_equal(other->endpoint.url, url);
+		aws_place_drop(other);
+		assert_true(all.count <= AWS_PLACES);
+		other = hold(&all, "eu-west-1", i > 0 ? "http://127.0.0.1:1000" : origin);      /* always wanted, always kept */
+		if (i == 0)
+			global = other;
+		assert_ptr_equal(other, global);
+		aws_place_drop(other);
+	}
+	assert_ptr_equal(hold(&all, "eu-west-1", NULL), held);
+	assert_null(aws_place_hold(&all, &(struct aws_settings){ 0 }, AWS_SQS, "No Region", NULL, &err));
+	assert_int_equal(err.kind, ERROR_INVALID);
+	for (unsigned i = 0; i < AWS_PLACES + 5; i++) {         /* all in use: there may be more of them */
+		snprintf(origin, sizeof(origin), "http://127.0.0.1:%u", 2000 + i);
+		hold(&all, "eu-west-1", origin);
+	}
+	assert_ptr_equal(hold(&all, "eu-west-1", NULL), held);
+	aws_places_finish(&all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_endpoint),
+		cmocka_unit_test(test_places_are_kept),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <jansson.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,9 +137,11 @@ static void unload(struct vector *vector)
 	json_decref(vector->context);
 }
 
-static void check(const char *folder, struct sigv4_keys *keys)
+/* Twice by one signer: with a key derived, and with the key kept. */
+static void check(const char *folder)
 {
 	struct sigv4_request request = { 0 };
+	struct sigv4_signer *signer;
 	struct buf text;
 	struct vector vector;
 	char *want;
@@ -151,31 +154,34 @@ static void check(const char *folder, struct sigv4_keys *keys)
 	request.header_count = vector.count;
 	request.body = vector.body;
 	request.body_bytes = strlen(vector.body);
-	request.access_key = json_at_string(vector.context, "credentials.access_key_id");
-	request.secret_key = json_at_string(vector.context, "credentials.secret_access_key");
 	request.region = json_at_string(vector.context, "region");
 	request.service = json_at_string(vector.context, "service");
 	request.stamp = vector.stamp;
 	request.keep_dots = json_is_false(json_at(vector.context, "normalize"));
+	signer = sigv4_signer_create(json_at_string(vector.context, "credentials.access_key_id"),
+		json_at_string(vector.context, "credentials.secret_access_key"));
 	buf_init(&text, LIMIT_FILE_BYTES);
-	assert_true(sigv4_canonical_request(&request, &text));
+	assert_true(sigv4_canonical_request(signer, &request, &text));
 	if (strcmp(buf_text(&text), vector.canonical) != 0)
 		fail_msg("%s: canonical request\n%s\nwant\n%s", folder, buf_text(&text), vector.canonical);
 	buf_clear(&text);
-	assert_true(sigv4_string_to_sign(&request, &text));
+	assert_true(sigv4_string_to_sign(signer, &request, &text));
 	assert_string_equal(buf_text(&text), vector.to_sign);
-	buf_clear(&text);
-	assert_true(sigv4_sign(keys, &request, &text));
 	want = xasprintf(", Signature=%s", vector.signature);
-	assert_non_null(strstr(buf_text(&text), want));
-	assert_memory_equal(buf_text(&text), "AWS4-HMAC-SHA256 Credential=", 28);
+	for (unsigned i = 0; i < 2; i++) {
+		buf_clear(&text);
+		assert_true(sigv4_sign(signer, &request, &text));
+		assert_non_null(strstr(buf_text(&text), want));
+		assert_memory_equal(buf_text(&text), "AWS4-HMAC-SHA256 Credential=", 28);
+	}
 	free(want);
 	buf_finish(&text);
+	sigv4_signer_destroy(signer);
 	unload(&vector);
 }
 
 /* Checks each folder below that holds a request.txt; returns how many. */
-static unsigned check_tree(const char *root, struct sigv4_keys *keys)
+static unsigned check_tree(const char *root)
 {
 	DIR *dir = opendir(root);
 	struct dirent *entry;
@@ -190,10 +196,10 @@ static unsigned check_tree(const char *root, struct sigv4_keys *keys)
 
 		if (entry->d_name[0] != '.' && stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) {
 			if (stat(request, &info) == 0) {
-				check(folder, keys);
+				check(folder);
 				found++;
 			} else {
-				found += check_tree(folder, keys);
+				found += check_tree(folder);
 			}
 		}
 		free(folder);
@@ -212,74 +218,136 @@ static const char *top(void)
 
 static void test_own_vectors(void **state)
 {
-	struct sigv4_keys keys = { 0 };
 	char *root = xasprintf("%s/tests/data/sigv4", top());
 
 	(void)state;
-	assert_int_equal(check_tree(root, &keys), OWN_CASES);
-	assert_int_equal(check_tree(root, &keys), OWN_CASES);   /* now with remembered keys */
-	assert_int_equal(check_tree(root, NULL), OWN_CASES);
-	sigv4_keys_finish(&keys);
+	assert_int_equal(check_tree(root), OWN_CASES);
 	free(root);
 }
 
 static void test_more_vectors(void **state)
 {
 	const char *named = getenv("GANTRY_SIGV4_VECTORS");
-	struct sigv4_keys keys = { 0 };
 	char *root = named != NULL ? xstrdup(named) : xasprintf("%s/../shared/data/sigv4", top());
-	unsigned found = check_tree(root, &keys);
+	unsigned found = check_tree(root);
 
 	(void)state;
 	/* Elsewhere than where they are named or kept there is nothing to say about them. */
 	if (named != NULL)
 		assert_true(found > 0);
 	print_message("# %u cases in %s\n", found, root);
-	sigv4_keys_finish(&keys);
 	free(root);
+}
+
+/* The signature that a signer makes which has made none before. */
+static char *sign_alone(const char *secret_key, const struct sigv4_request *request)
+{
+	struct sigv4_signer *signer = sigv4_signer_create("A", secret_key);
+	struct buf text;
+
+	buf_init(&text, 4096);
+	assert_true(sigv4_sign(signer, request, &text));
+	sigv4_signer_destroy(signer);
+	return buf_take(&text);
+}
+
+static void check_alone(struct sigv4_signer *signer, const char *secret_key, const struct sigv4_request *request)
+{
+	char *alone = sign_alone(secret_key, request);
+	struct buf text;
+
+	buf_init(&text, 4096);
+	assert_true(sigv4_sign(signer, request, &text));
+	assert_string_equal(buf_text(&text), alone);
+	buf_finish(&text);
+	free(alone);
 }
 
 static void test_keys_do_not_mix(void **state)
 {
-	struct sigv4_request request = {
-		.method = "POST", .path = "/", .access_key = "A", .secret_key = "one", .region = "us-east-1",
-		.service = "sqs", .stamp = "20260102T030405Z",
-	};
-	struct sigv4_keys keys = { 0 };
-	char *alone[40], region[16];
-	struct buf text;
+	static const char *const stamps[] = { "20260102T235959Z", "20260103T000000Z", "20260102T235959Z" };
+	static const char *const services[] = { "sqs", "ecs", "logs" };
+	struct sigv4_request request = { .method = "POST", .path = "/" };
+	struct sigv4_signer *one = sigv4_signer_create("A", "one"), *two = sigv4_signer_create("A", "two");
+	char region[16], *by_one, *by_two;
 
 	(void)state;
 	request.region = region;
-	buf_init(&text, 4096);
-	for (unsigned i = 0; i < 40; i++) {     /* more than the cache holds */
-		snprintf(region, sizeof(region), "r-%u", i);
-		assert_true(sigv4_sign(NULL, &request, &text));
-		alone[i] = buf_take(&text);
-	}
-	for (unsigned i = 0; i < 120; i++) {
+	for (unsigned i = 0; i < 120; i++) {    /* 40 regions: more than are kept; and days that come and go */
 		snprintf(region, sizeof(region), "r-%u", i % 40);
-		buf_clear(&text);
-		assert_true(sigv4_sign(&keys, &request, &text));
-		assert_string_equal(buf_text(&text), alone[i % 40]);
+		request.service = services[i % 3];
+		for (unsigned k = 0; k < ARRAY_SIZE(stamps); k++) {
+			request.stamp = stamps[k];
+			check_alone(one, "one", &request);
+		}
 	}
-	request.secret_key = "two";
-	buf_clear(&text);
-	assert_true(sigv4_sign(&keys, &request, &text));
-	assert_string_not_equal(buf_text(&text), alone[39]);
-	for (unsigned i = 0; i < 40; i++)
-		free(alone[i]);
+	for (unsigned i = 0; i < 12; i++) {     /* few enough to be kept, in turns */
+		snprintf(region, sizeof(region), "r-%u", i % 2);
+		request.service = services[i % 3];
+		request.stamp = stamps[i / 6];
+		check_alone(one, "one", &request);
+		check_alone(two, "two", &request);
+	}
+	by_one = sign_alone("one", &request);
+	by_two = sign_alone("two", &request);
+	assert_string_not_equal(by_one, by_two);
+	free(by_one);
+	free(by_two);
+	sigv4_signer_destroy(one);
+	sigv4_signer_destroy(two);
+}
+
+/* By OpenSSL's own HMAC. */
+static void chain(unsigned char key[SIGV4_DIGEST_BYTES], size_t key_bytes, const char *text)
+{
+	unsigned char out[SIGV4_DIGEST_BYTES];
+
+	assert_non_null(HMAC(EVP_sha256(), key, (int)key_bytes, (const unsigned char *)text, strlen(text), out, NULL));
+	memcpy(key, out, sizeof(out));
+}
+
+static void test_secrets_of_all_lengths(void **state)
+{
+	const struct sigv4_request request = {
+		.method = "POST", .path = "/", .region = "eu-west-1", .service = "ecs", .stamp = "20260102T030405Z", .body = "{}",
+		.body_bytes = 2,
+	};
+	char secret[200] = "", want[2 * SIGV4_DIGEST_BYTES + 1];
+	unsigned char key[sizeof(secret) + 4];
+	struct sigv4_signer *signer;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 4096);
+	for (size_t len = 1; len < sizeof(secret); len++) {     /* shorter and longer than a block of the digest */
+		memset(secret, 's', len);
+		signer = sigv4_signer_create("A", secret);
+		snprintf((char *)key, sizeof(key), "AWS4%s", secret);
+		chain(key, 4 + len, "20260102");
+		chain(key, SIGV4_DIGEST_BYTES, request.region);
+		chain(key, SIGV4_DIGEST_BYTES, request.service);
+		chain(key, SIGV4_DIGEST_BYTES, "aws4_request");
+		buf_clear(&text);
+		assert_true(sigv4_string_to_sign(signer, &request, &text));
+		chain(key, SIGV4_DIGEST_BYTES, buf_text(&text));
+		for (size_t i = 0; i < SIGV4_DIGEST_BYTES; i++)
+			snprintf(want + 2 * i, 3, "%02x", key[i]);
+		buf_clear(&text);
+		assert_true(sigv4_sign(signer, &request, &text));
+		assert_string_equal(text.bytes + text.size - 2 * SIGV4_DIGEST_BYTES, want);
+		sigv4_signer_destroy(signer);
+	}
 	buf_finish(&text);
-	sigv4_keys_finish(&keys);
 }
 
 static void test_limits(void **state)
 {
 	static struct sigv4_header many[LIMIT_SIGV4_HEADERS + 1];
 	struct sigv4_request request = {
-		.method = "POST", .path = "/", .access_key = "A", .secret_key = "S", .region = "r", .service = "s",
-		.stamp = "20260102T030405Z", .headers = many,
+		.method = "POST", .path = "/", .region = "r", .service = "s", .stamp = "20260102T030405Z",
+		.headers = many,
 	};
+	struct sigv4_signer *signer = sigv4_signer_create("A", "S");
 	struct buf text;
 	char *query;
 
@@ -288,24 +356,29 @@ static void test_limits(void **state)
 		many[i] = (struct sigv4_header){ "x-a", "1" };
 	buf_init(&text, 4096);
 	request.header_count = LIMIT_SIGV4_HEADERS;
-	assert_true(sigv4_sign(NULL, &request, &text));
+	assert_true(sigv4_sign(signer, &request, &text));
 	request.header_count = LIMIT_SIGV4_HEADERS + 1;
-	assert_false(sigv4_sign(NULL, &request, &text));
+	assert_false(sigv4_sign(signer, &request, &text));
 	request.header_count = 0;
 	query = xcalloc(2 * LIMIT_SIGV4_QUERY_PARTS + 3, 1);
 	for (size_t i = 0; i < LIMIT_SIGV4_QUERY_PARTS; i++)
 		memcpy(query + 2 * i, "a&", 2);
 	request.query = query;
 	buf_clear(&text);
-	assert_true(sigv4_sign(NULL, &request, &text));
+	assert_true(sigv4_sign(signer, &request, &text));
 	query[2 * LIMIT_SIGV4_QUERY_PARTS] = 'a';
-	assert_false(sigv4_sign(NULL, &request, &text));
+	assert_false(sigv4_sign(signer, &request, &text));
 	free(query);
 	buf_finish(&text);
 	buf_init(&text, 20);
 	request.query = NULL;
-	assert_false(sigv4_sign(NULL, &request, &text));
+	assert_false(sigv4_sign(signer, &request, &text));
 	buf_finish(&text);
+	buf_init(&text, 4096);
+	assert_true(sigv4_sign(signer, &request, &text));       /* a refused text leaves nothing behind */
+	check_alone(signer, "S", &request);
+	buf_finish(&text);
+	sigv4_signer_destroy(signer);
 }
 
 static void test_stamp(void **state)
@@ -323,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_own_vectors),
 		cmocka_unit_test(test_more_vectors),
 		cmocka_unit_test(test_keys_do_not_mix),
+		cmocka_unit_test(test_secrets_of_all_lengths),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_stamp),
 	};

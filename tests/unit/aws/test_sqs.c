@@ -7,14 +7,28 @@
 #include "base/json_at.h"
 #include "../cmocka_all.h"
 
-static json_t *parse(const char *text)
+/* As the answer of a call that was made with input comes. */
+static json_t *parse_answer(const char *text, struct sqs_input input)
 {
 	struct error err;
-	json_t *doc = json_at_parse(text, strlen(text), &err);
+	json_t *doc = json_at_parse_wanted(text, strlen(text), input.reads, &err);
 
 	if (doc == NULL)
 		fail_msg("%s: %s", err.text, text);
+	free(input.text);
 	return doc;
+}
+
+static json_t *parse(const char *text)
+{
+	return parse_answer(text, (struct sqs_input){ 0 });
+}
+
+static json_t *parse_received(const char *text)
+{
+	static const struct sqs_receive receive = { .max = 10 };
+
+	return parse_answer(text, sqs_receive_input("u", &receive));
 }
 
 static void addresses_are_taken_apart(void **state)
@@ -60,15 +74,13 @@ static void addresses_are_taken_apart(void **state)
 static void a_receive_asks_for_all_attributes_in_both_words(void **state)
 {
 	struct sqs_receive receive = { .max = 7, .wait_s = 20, .visibility_s = 120, .attempt_id = "a1" };
-	json_t *input = sqs_receive_input("https://x/1/q", &receive);
-	char *text = json_at_dump(input);
+	struct sqs_input input = sqs_receive_input("https://x/1/q", &receive);
 
 	(void)state;
-	assert_string_equal(text, "{\"QueueUrl\":\"https://x/1/q\",\"MaxNumberOfMessages\":7,\"WaitTimeSeconds\":20,"
+	assert_string_equal(input.text, "{\"QueueUrl\":\"https://x/1/q\",\"MaxNumberOfMessages\":7,\"WaitTimeSeconds\":20,"
 		"\"VisibilityTimeout\":120,\"MessageSystemAttributeNames\":[\"All\"],\"AttributeNames\":[\"All\"],"
 		"\"ReceiveRequestAttemptId\":\"a1\"}");
-	free(text);
-	json_decref(input);
+	free(input.text);
 }
 
 static void replies_are_read_whatever_they_are(void **state)
@@ -88,7 +100,7 @@ static void replies_are_read_whatever_they_are(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct sqs_received out[SQS_BATCH];
-		json_t *doc = parse(cases[i].doc);
+		json_t *doc = parse_received(cases[i].doc);
 		size_t broken, count = sqs_receive_parse(doc, out, &broken);
 
 		if (count != cases[i].count || broken != cases[i].broken)
@@ -115,7 +127,7 @@ static void no_more_than_ten_are_taken(void **state)
 static void attributes_of_a_message_are_texts_or_numbers(void **state)
 {
 	struct sqs_received out[SQS_BATCH];
-	json_t *doc = parse("{\"Messages\":[{\"MessageId\":\"a\",\"ReceiptHandle\":\"r\",\"Body\":\"h\\u00e9\",\"Attributes\":"
+	json_t *doc = parse_received("{\"Messages\":[{\"MessageId\":\"a\",\"ReceiptHandle\":\"r\",\"Body\":\"h\\u00e9\",\"Attributes\":"
 		"{\"ApproximateReceiveCount\":\"3\",\"MessageGroupId\":\"g\"}},{\"MessageId\":\"b\",\"ReceiptHandle\":\"s\","
 		"\"Body\":\"\",\"Attributes\":{\"ApproximateReceiveCount\":4}},{\"MessageId\":\"c\",\"ReceiptHandle\":\"t\","
 		"\"Attributes\":{\"ApproximateReceiveCount\":\"many\"}}]}");
@@ -130,6 +142,41 @@ static void attributes_of_a_message_are_texts_or_numbers(void **state)
 	assert_null(out[1].group);
 	assert_int_equal(out[2].deliveries, 1);
 	assert_string_equal(out[2].body, "");
+	json_decref(doc);
+}
+
+static void a_message_is_read_whole(void **state)
+{
+	struct sqs_received out[SQS_BATCH];
+	json_t *doc = parse_received("{\"Messages\":[{\"MessageId\":\"a\",\"ReceiptHandle\":\"r\",\"MD5OfBody\":\"5d\",\"Body\":\"b\","
+		"\"Attributes\":{\"SenderId\":\"s\",\"SentTimestamp\":\"1700000000123\",\"ApproximateReceiveCount\":\"2\","
+		"\"ApproximateFirstReceiveTimestamp\":\"1700000000456\",\"MessageGroupId\":\"g\"},\"MD5OfMessageAttributes\":\"6e\","
+		"\"MessageAttributes\":{\"Body\":{\"StringValue\":\"x\",\"DataType\":\"String\"}}}]}");
+	size_t broken;
+
+	(void)state;
+	assert_int_equal(sqs_receive_parse(doc, out, &broken), 1);
+	assert_string_equal(out[0].id, "a");
+	assert_string_equal(out[0].receipt, "r");
+	assert_string_equal(out[0].body, "b");
+	assert_string_equal(out[0].md5, "5d");
+	assert_string_equal(out[0].group, "g");
+	assert_int_equal(out[0].deliveries, 2);
+	assert_int_equal(out[0].sent_ms, 1700000000123);
+	assert_null(json_at(doc, "Messages[0].MessageAttributes"));
+	json_decref(doc);
+}
+
+static void what_has_failed_says_why(void **state)
+{
+	struct sqs_answer answers[1];
+	json_t *doc = parse_answer("{\"Failed\":[{\"Id\":\"0\",\"SenderFault\":true,\"Code\":\"Odd\",\"Message\":\"it is\"}]}",
+		sqs_visibility_input("u", NULL, 0));
+
+	(void)state;
+	sqs_batch_parse(doc, 1, answers);
+	assert_int_equal(answers[0].outcome, SQS_DENIED);
+	assert_string_equal(answers[0].error.text, "Odd: it is");
 	json_decref(doc);
 }
 
@@ -158,34 +205,28 @@ static void digests_are_compared(void **state)
 static void entry_ids_are_positions(void **state)
 {
 	static const struct sqs_entry entries[] = { { "same", 30 }, { "same", 0 } };
-	json_t *input = sqs_visibility_input("u", entries, 2);
-	char *text = json_at_dump(input);
+	struct sqs_input input = sqs_visibility_input("u", entries, 2);
 
 	(void)state;
-	assert_string_equal(text, "{\"QueueUrl\":\"u\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"same\",\"VisibilityTimeout\":30},"
+	assert_string_equal(input.text, "{\"QueueUrl\":\"u\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"same\",\"VisibilityTimeout\":30},"
 		"{\"Id\":\"1\",\"ReceiptHandle\":\"same\",\"VisibilityTimeout\":0}]}");
-	free(text);
-	json_decref(input);
+	free(input.text);
 	input = sqs_delete_input("u", entries, 1);
-	text = json_at_dump(input);
-	assert_string_equal(text, "{\"QueueUrl\":\"u\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"same\"}]}");
-	free(text);
-	json_decref(input);
+	assert_string_equal(input.text, "{\"QueueUrl\":\"u\",\"Entries\":[{\"Id\":\"0\",\"ReceiptHandle\":\"same\"}]}");
+	free(input.text);
 }
 
 static void sends_leave_out_what_is_not_given(void **state)
 {
 	static const struct sqs_outgoing good[] = { { "a", NULL, NULL }, { "b", "g", "d" } };
 	static const struct sqs_outgoing bad[] = { { "a", NULL, NULL }, { "\xff", NULL, NULL } };
-	json_t *input = sqs_send_input("u", good, 2);
-	char *text = json_at_dump(input);
+	struct sqs_input input = sqs_send_input("u", good, 2);
 
 	(void)state;
-	assert_string_equal(text, "{\"QueueUrl\":\"u\",\"Entries\":[{\"Id\":\"0\",\"MessageBody\":\"a\"},{\"Id\":\"1\","
+	assert_string_equal(input.text, "{\"QueueUrl\":\"u\",\"Entries\":[{\"Id\":\"0\",\"MessageBody\":\"a\"},{\"Id\":\"1\","
 		"\"MessageBody\":\"b\",\"MessageGroupId\":\"g\",\"MessageDeduplicationId\":\"d\"}]}");
-	free(text);
-	json_decref(input);
-	assert_null(sqs_send_input("u", bad, 2));
+	free(input.text);
+	assert_null(sqs_send_input("u", bad, 2).text);
 }
 
 static void every_entry_of_an_answer_is_judged(void **state)
@@ -208,7 +249,7 @@ static void every_entry_of_an_answer_is_judged(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct sqs_answer answers[3];
-		json_t *doc = parse(cases[i].doc);
+		json_t *doc = parse_answer(cases[i].doc, sqs_delete_input("u", NULL, 0));
 
 		sqs_batch_parse(doc, 3, answers);
 		for (size_t k = 0; k < 3; k++) {
@@ -350,6 +391,8 @@ int main(void)
 		cmocka_unit_test(replies_are_read_whatever_they_are),
 		cmocka_unit_test(no_more_than_ten_are_taken),
 		cmocka_unit_test(attributes_of_a_message_are_texts_or_numbers),
+		cmocka_unit_test(a_message_is_read_whole),
+		cmocka_unit_test(what_has_failed_says_why),
 		cmocka_unit_test(digests_are_compared),
 		cmocka_unit_test(entry_ids_are_positions),
 		cmocka_unit_test(sends_leave_out_what_is_not_given),

@@ -42,10 +42,7 @@ static void on_done(void *arg, struct credentials *take, const struct error *err
 	}
 	snprintf(result->access_key, sizeof(result->access_key), "%s", take->access_key);
 	result->expires_ms = take->expires_ms;
-	free(take->access_key);
-	free(take->secret_key);
-	free(take->session_token);
-	free(take);
+	credentials_free(take);
 }
 
 struct world {

@@ -51,9 +51,9 @@ void fixture_pass(struct fixture *fixture, double seconds)
 	list_each(cluster, &ecs->account->clusters, link)
 		ev_feed_event(fixture->loop, &cluster->timer, EV_TIMER);
 	list_each(watch, &ecs->watches, mine) {
-		if (ev_is_active(&watch->stop_timer)) {
-			ev_timer_stop(fixture->loop, &watch->stop_timer);
-			ev_feed_event(fixture->loop, &watch->stop_timer, EV_TIMER);
+		if (watch->stop != NULL && ev_is_active(&watch->stop->timer)) {
+			ev_timer_stop(fixture->loop, &watch->stop->timer);
+			ev_feed_event(fixture->loop, &watch->stop->timer, EV_TIMER);
 		}
 	}
 	list_each(look, &ecs->looks, mine) {
@@ -109,8 +109,9 @@ struct exec_watch *fixture_watch(struct fixture *fixture, struct watched *watche
 	struct exec_watch_events events = { .started = on_started, .ended = on_ended, .arg = watched };
 	static const char request[] = "{\"cluster\":\"prod\",\"overrides\":{\"containerOverrides\":[{\"name\":\"app\"}]}}";
 
-	*watched = (struct watched){ .fixture = fixture, .handle = handle };
-	return exec_watch(fixture->exec, handle, request, clock_wall_ms() - (int64_t)(age_s * 1000), &events);
+	*watched = (struct watched){ .fixture = fixture };
+	snprintf(watched->handle, sizeof(watched->handle), "%s", handle);
+	return exec_watch(fixture->exec, watched->handle, request, clock_wall_ms() - (int64_t)(age_s * 1000), &events);
 }
 
 struct job *fixture_job(const char *body)

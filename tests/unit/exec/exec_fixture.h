@@ -28,7 +28,7 @@ struct fixture {
 /* What a watch's events get as their argument. */
 struct watched {
 	struct fixture *fixture;
-	const char *handle;
+	char handle[128];
 	bool ended;
 };
 

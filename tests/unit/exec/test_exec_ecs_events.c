@@ -111,6 +111,23 @@ static void what_is_older_than_what_was_seen_counts_for_nothing(void **state)
 	fixture_end(&fixture);
 }
 
+static void a_look_that_is_older_than_what_was_heard_counts_for_nothing(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fixture_watch(&fixture, &watched, "arn/t1", 100);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_open(describe), 1);
+	hear(&fixture, "arn/t1", "RUNNING", 6);
+	fake_aws_reply(describe, "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\",\"version\":5}]}");
+	fake_aws_run();
+	assert_int_equal(fixture.ended, 0);
+	fixture_end(&fixture);
+}
+
 static void an_end_that_is_heard_during_a_look_is_told_once(void **state)
 {
 	struct fixture fixture;
@@ -437,6 +454,7 @@ int main(void)
 		cmocka_unit_test(an_event_is_judged_like_a_look),
 		cmocka_unit_test(what_nobody_watches_is_not_ours),
 		cmocka_unit_test(what_is_older_than_what_was_seen_counts_for_nothing),
+		cmocka_unit_test(a_look_that_is_older_than_what_was_heard_counts_for_nothing),
 		cmocka_unit_test(an_end_that_is_heard_during_a_look_is_told_once),
 		cmocka_unit_test(news_without_a_document_are_asked_after_together),
 		cmocka_unit_test(news_during_a_look_bring_another),

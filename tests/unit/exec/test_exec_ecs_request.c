@@ -100,10 +100,16 @@ static void everything_that_is_configured_is_in_it(void **state)
 		.cpu = (char *)"256", .memory = (char *)"512", .task_role = (char *)"arn:role", .execution_role = (char *)"arn:exec",
 		.execute_command = true, .propagate_tags = true,
 	};
-	struct job *job = fixture_job("{\"project\":\"shop\",\"color\":\"blue\"}");
+	struct job *job = fixture_job("{\"project\":\"shop\",\"color\":\"blue\",\"n\":[1,\"a\\\"\"],\"environment\":{\"ONE\":\"1\\n\",\"COLOR2\":\"said\"}}");
+	struct error err = { 0 };
 	json_t *doc;
+	char *text;
 
 	(void)state;
+	texts_add(&conf.allow.environment, "*");
+	pairs_set(&conf.environment, "COLOR2", "{{ payload.n }}");
+	pairs_set(&conf.environment, "N", "{{ payload.n }}");
+	pairs_set(&conf.tags, "n\xc3\xa4*", "{{ payload.n }}");
 	job->ref = xstrdup("main");
 	texts_add(&conf.network.subnets, "subnet-1");
 	texts_add(&conf.network.subnets, "subnet-2");
@@ -113,6 +119,19 @@ static void everything_that_is_configured_is_in_it(void **state)
 	pairs_set(&conf.environment, "COLOR", "{{ payload.color }}");
 	pairs_set(&conf.environment, "GANTRY_JOB", "somebody else");
 	pairs_set(&conf.tags, "team", "web {{ project }}");
+	text = ecs_request_build(&conf, job, &err);
+	assert_non_null(text);
+	/* To the byte: a launch that began before an upgrade may be repeated after it. */
+	assert_string_equal(text, "{\"cluster\":\"prod\",\"taskDefinition\":\"deploy\",\"count\":1,\"launchType\":\"FARGATE\",\"networkConfiguration\":{\"awsvpcConfiguration\":"
+		"{\"subnets\":[\"subnet-1\",\"subnet-2\"],\"securityGroups\":[\"sg-1\"],\"assignPublicIp\":\"DISABLED\"}},\"overrides\":"
+		"{\"containerOverrides\":[{\"name\":\"app\",\"command\":[\"deploy\",\"shop@main\"],\"environment\":[{\"name\":\"COLOR2\",\"value\":\"said\"},"
+		"{\"name\":\"N\",\"value\":\"[1,\\\"a\\\\\\\"\\\"]\"},{\"name\":\"COLOR\",\"value\":\"blue\"},{\"name\":\"GANTRY_JOB\",\"value\":\"j1\"},"
+		"{\"name\":\"ONE\",\"value\":\"1\\n\"},{\"name\":\"GANTRY_ATTEMPT\",\"value\":\"2\"},{\"name\":\"GANTRY_PROJECT\",\"value\":\"shop\"},"
+		"{\"name\":\"GANTRY_FENCE\",\"value\":\"17\"}]}],\"cpu\":\"256\",\"memory\":\"512\",\"taskRoleArn\":\"arn:role\",\"executionRoleArn\":\"arn:exec\"},"
+		"\"startedBy\":\"gantry/95bc60a3141798905faedf3f1230\",\"propagateTags\":\"TASK_DEFINITION\",\"enableECSManagedTags\":true,"
+		"\"enableExecuteCommand\":true,\"platformVersion\":\"1.4.0\",\"group\":\"family:x\",\"tags\":[{\"key\":\"n\xc3\xa4_\",\"value\":\"_1__a____\"},"
+		"{\"key\":\"team\",\"value\":\"web shop\"},{\"key\":\"gantry:job\",\"value\":\"j1\"},{\"key\":\"gantry:project\",\"value\":\"shop\"}]}");
+	free(text);
 	doc = prepare(&conf, job);
 	assert_string_equal(json_at_string(doc, "launchType"), "FARGATE");
 	assert_string_equal(json_at_string(doc, "platformVersion"), "1.4.0");
@@ -138,6 +157,7 @@ static void everything_that_is_configured_is_in_it(void **state)
 	texts_finish(&conf.command);
 	pairs_finish(&conf.environment);
 	pairs_finish(&conf.tags);
+	texts_finish(&conf.allow.environment);
 	job_destroy(job);
 }
 
@@ -360,6 +380,45 @@ static void started_by_fits_old_limits_and_names_the_attempt(void **state)
 	fixture_end(&fixture);
 }
 
+/* By those who read nothing else of it. */
+static void a_frozen_request_says_where_and_what_it_is(void **state)
+{
+	struct fixture fixture;
+	struct job *job = fixture_job("{}");
+	struct error err = { 0 };
+	json_t *doc;
+	char *text;
+
+	(void)state;
+	fixture_begin(&fixture);
+	text = exec_prepare(fixture.exec, job, &err);
+	assert_non_null(text);
+	doc = json_at_parse_wanted(text, strlen(text), ecs_request_reads, &err);
+	assert_string_equal(ecs_request_cluster(doc), "prod");
+	assert_string_equal(ecs_request_container(doc), "app");
+	assert_memory_equal(ecs_request_started_by(doc), "gantry/", 7);
+	json_decref(doc);
+	free(text);
+	job_destroy(job);
+	fixture_end(&fixture);
+}
+
+static void what_is_not_utf8_is_refused(void **state)
+{
+	struct conf_deployer conf = {
+		.name = (char *)"d", .cluster = (char *)"c", .task_definition = (char *)"t", .container = (char *)"app",
+	};
+	struct job *job = fixture_job("{}");
+	struct error err = { 0 };
+
+	(void)state;
+	xreplace(&job->project, "caf\xe9");
+	assert_null(ecs_request_build(&conf, job, &err));
+	assert_int_equal(err.kind, ERROR_INVALID);
+	assert_string_equal(err.text, "value is not valid UTF-8");
+	job_destroy(job);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +432,8 @@ int main(void)
 		cmocka_unit_test(shell_lines_are_never_dropped),
 		cmocka_unit_test(tags_are_made_acceptable),
 		cmocka_unit_test(started_by_fits_old_limits_and_names_the_attempt),
+		cmocka_unit_test(a_frozen_request_says_where_and_what_it_is),
+		cmocka_unit_test(what_is_not_utf8_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

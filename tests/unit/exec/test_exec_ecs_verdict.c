@@ -87,7 +87,7 @@ static void the_end_of_a_task_is_judged(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct exec_end end;
 		struct error err;
-		json_t *task = json_at_parse(cases[i].task, strlen(cases[i].task), &err);
+		json_t *task = json_at_parse_wanted(cases[i].task, strlen(cases[i].task), ecs_watch_reads, &err);
 
 		if (task == NULL)
 			fail_msg("%s: %s", cases[i].name, err.text);

@@ -167,6 +167,29 @@ static void one_missing_among_others_proves_nothing(void **state)
 	fixture_end(&fixture);
 }
 
+/* ECS promises no order; t1 it does not speak of, t3 it does not know. */
+static void an_answer_may_have_any_order(void **state)
+{
+	static const char *const names[] = { "arn/t0", "arn/t1", "arn/t2", "arn/t3", "arn/t4" };
+	static const bool ends[] = { true, false, true, false, true };
+	static const char mixed[] = "{\"tasks\":[{\"taskArn\":\"arn/t4\",\"lastStatus\":\"STOPPED\"},"
+		"{\"taskArn\":\"arn/t0\",\"lastStatus\":\"STOPPED\"},{\"taskArn\":\"arn/t2\",\"lastStatus\":\"STOPPED\"}],"
+		"\"failures\":[{\"arn\":\"arn/t3\",\"reason\":\"MISSING\"}]}";
+	struct watched watched[ARRAY_SIZE(names)];
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_answer(describe, mixed);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		fixture_watch(&fixture, &watched[i], names[i], 100);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_count(describe), 1);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_int_equal(watched[i].ended, ends[i]);
+	fixture_end(&fixture);
+}
+
 static void a_hundred_fit_into_a_call(void **state)
 {
 	static struct watched watched[250];
@@ -212,6 +235,128 @@ static void ten_thousand_cost_seven_calls_a_second(void **state)
 	assert_in_range(fake_aws_count(describe) - before, 3 * SECONDS, 7 * SECONDS + 7);
 	fixture_end(&fixture);
 	free(watched);
+}
+
+/* A store that gives what it is asked for. */
+enum { LOOKS, LAUNCHES, BUCKETS };
+static struct { double most_per_s; unsigned want; exec_rate_fn *done; void *arg; } asked_rates[BUCKETS];
+
+static void take_rate(void *arg, const struct exec_rate_ask *ask, exec_rate_fn *done, void *done_arg)
+{
+	int bucket = strstr(ask->bucket, "RunTask") != NULL ? LAUNCHES : LOOKS;
+
+	(void)arg;
+	if (ask->max_per_s > asked_rates[bucket].most_per_s)
+		asked_rates[bucket].most_per_s = ask->max_per_s;
+	asked_rates[bucket].want = ask->want;
+	asked_rates[bucket].done = done;
+	asked_rates[bucket].arg = done_arg;
+}
+
+static const struct exec_rates generous = { .take = take_rate };
+
+static void give_what_was_asked_for(void)
+{
+	for (int i = 0; i < BUCKETS; i++) {
+		exec_rate_fn *done = asked_rates[i].done;
+
+		asked_rates[i].done = NULL;
+		if (done != NULL)
+			done(asked_rates[i].arg, asked_rates[i].want, 0, 1000, NULL);
+	}
+}
+
+/* Each would ask for a call of its own otherwise, and for the next when the store has answered. */
+static void all_that_is_due_is_asked_for_together(void **state)
+{
+	static struct watched watched[1550];
+	char name[32];
+	struct fixture fixture;
+
+	(void)state;
+	fixture_begin_sharing(&fixture, &generous);
+	fake_aws_otherwise(describe, all_run, NULL);
+	for (int i = 0; i < 1550; i++) {
+		snprintf(name, sizeof(name), "arn/t%d", i);
+		fixture_watch(&fixture, &watched[i], name, 100);
+	}
+	fixture_pass(&fixture, 0);
+	assert_int_equal(asked_rates[LOOKS].want, 16);
+	give_what_was_asked_for();
+	fake_aws_run();
+	assert_int_equal(fake_aws_count(describe), 16);
+	fixture_end(&fixture);
+}
+
+static json_t *a_task(const json_t *input, void *arg)
+{
+	unsigned *made = arg;
+	char arn[32];
+
+	(void)input;
+	snprintf(arn, sizeof(arn), "arn/l%u", (*made)++);
+	return json_pack("{s:[{s:s}]}", "tasks", "taskArn", arn);
+}
+
+static void on_launched(void *arg, const char *handle, const struct error *err)
+{
+	(void)handle;
+	(void)err;
+	++*(unsigned *)arg;
+}
+
+/* The looks at 5,000 tasks in 20 seconds, while per_s tasks are launched, and how many seconds these were: real
+ * time goes on beside them. */
+static size_t looks_while_launching(unsigned per_s, double *elapsed_s)
+{
+	static struct watched watched[5000];
+	static const char request[] = "{\"cluster\":\"prod\",\"startedBy\":\"gantry/abc\"}";
+	struct fixture fixture;
+	char name[32];
+	unsigned launched = 0, made = 0;
+	double begun_s = clock_monotonic_s();
+	size_t count;
+
+	asked_rates[LOOKS].most_per_s = 0;
+	fixture_begin_sharing(&fixture, &generous);
+	fake_aws_otherwise(describe, all_run, NULL);
+	fake_aws_otherwise("RunTask", a_task, &made);
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "arn/t%d", i);
+		fixture_watch(&fixture, &watched[i], name, 0);
+	}
+	for (int i = 0; i < 200; i++) {
+		for (unsigned k = 0; k < per_s / 10; k++)
+			exec_launch(fixture.exec, request, "t", on_launched, &launched);
+		fixture_pass(&fixture, 0.1);
+		give_what_was_asked_for();
+		fake_aws_run();
+	}
+	assert_true(launched >= per_s * 19);
+	*elapsed_s = clock_monotonic_s() - begun_s;
+	count = fake_aws_count(describe);
+	fixture_end(&fixture);
+	give_what_was_asked_for();
+	return count;
+}
+
+static void looks_are_as_fast_as_launches_and_not_faster_than_everybodys_without(void **state)
+{
+	static const unsigned usual[] = { 0, 20 };
+	double elapsed_s;
+	size_t looks;
+
+	(void)state;
+	/* However much the store would give: 16 a second and a first 20. */
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
+		looks = looks_while_launching(usual[i], &elapsed_s);
+		assert_in_range(looks, 300, (size_t)(16 * elapsed_s) + 21);
+		assert_true(asked_rates[LOOKS].most_per_s == 16);
+	}
+	/* One for twenty launches. */
+	looks = looks_while_launching(600, &elapsed_s);
+	assert_in_range(looks, 400, (size_t)(31 * elapsed_s) + 21);
+	assert_in_range((int)asked_rates[LOOKS].most_per_s, 25, 31);
 }
 
 static void tasks_that_are_due_soon_come_along(void **state)
@@ -495,8 +640,11 @@ int main(void)
 		cmocka_unit_test(a_new_task_may_be_missing_for_a_while),
 		cmocka_unit_test(a_task_that_stays_missing_is_unknown),
 		cmocka_unit_test(one_missing_among_others_proves_nothing),
+		cmocka_unit_test(an_answer_may_have_any_order),
 		cmocka_unit_test(a_hundred_fit_into_a_call),
 		cmocka_unit_test(ten_thousand_cost_seven_calls_a_second),
+		cmocka_unit_test(all_that_is_due_is_asked_for_together),
+		cmocka_unit_test(looks_are_as_fast_as_launches_and_not_faster_than_everybodys_without),
 		cmocka_unit_test(tasks_that_are_due_soon_come_along),
 		cmocka_unit_test(each_cluster_is_asked_about_its_own),
 		cmocka_unit_test(deployers_share_the_calls),

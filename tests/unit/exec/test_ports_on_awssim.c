@@ -199,7 +199,8 @@ static void on_launched(void *arg, const char *handle, const struct error *err)
 		task->world->first_running = task;
 	snprintf(task->world->order + strlen(task->world->order), sizeof(task->world->order) - strlen(task->world->order),
 		"%s ", task->job->project);
-	task->watch = exec_watch(task->world->exec, handle, task->job->attempt.request, clock_wall_ms(), &events);
+	xreplace(&task->job->attempt.handle, handle);
+	task->watch = exec_watch(task->world->exec, task->job->attempt.handle, task->job->attempt.request, clock_wall_ms(), &events);
 }
 
 static void launch(struct task *task)

@@ -27,6 +27,18 @@ static void a_burst_and_then_the_rate(void **state)
 	assert_int_equal(take_all(&rate, 999), 0);
 }
 
+static void a_rate_that_is_set_counts_from_then_on(void **state)
+{
+	struct rate rate;
+
+	(void)state;
+	rate_init(&rate, 20, 100, 20, 0);
+	assert_int_equal(take_all(&rate, 0), 100);
+	rate_set(&rate, 50, 1.01);
+	assert_int_equal(take_all(&rate, 1.01), 20);
+	assert_int_equal(take_all(&rate, 2.01), 50);
+}
+
 /* Calls as fast as allowed for so long, with a peer that takes limit_per_s. */
 static double after(struct rate *rate, double from_s, double seconds, double limit_per_s)
 {
@@ -104,6 +116,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_burst_and_then_the_rate),
+		cmocka_unit_test(a_rate_that_is_set_counts_from_then_on),
 		cmocka_unit_test(it_grows_while_it_is_waited_for_and_nobody_complains),
 		cmocka_unit_test(it_does_not_grow_unused),
 		cmocka_unit_test(it_falls_when_throttled_once_a_second),

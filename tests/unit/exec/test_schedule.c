@@ -23,7 +23,7 @@ static void the_first_is_always_the_one_that_is_due_first(void **state)
 	for (int turn = 0; turn < 20000; turn++) {
 		struct schedule_entry *entry = &entries[next_random(&seed) % MANY];
 		double first_s = 1e9;
-		size_t count = 0;
+		size_t count = 0, due = 0;
 
 		if (next_random(&seed) % 3 == 0)
 			schedule_remove(&schedule, entry);
@@ -35,11 +35,14 @@ static void the_first_is_always_the_one_that_is_due_first(void **state)
 			if (entries[i].place == 0)
 				continue;
 			count++;
+			due += entries[i].due_s <= 300;
 			if (entries[i].due_s < first_s)
 				first_s = entries[i].due_s;
 		}
 		assert_int_equal(count, schedule.count);
 		assert_true(count == 0 || schedule_first(&schedule)->due_s == first_s);
+		assert_int_equal(schedule_due(&schedule, 300, MANY), due);
+		assert_int_equal(schedule_due(&schedule, 300, 7), due < 7 ? due : 7);
 	}
 	schedule_finish(&schedule);
 }

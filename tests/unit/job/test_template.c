@@ -110,6 +110,13 @@ static void limit_is_kept(void **state)
 	job_destroy(job);
 }
 
+static void the_message_is_needed_only_by_those_who_name_it(void **state)
+{
+	(void)state;
+	assert_true(template_wants_payload("{{ project }}/{{payload.a[0].b}}"));
+	assert_false(template_wants_payload("{{ project }}/{{ ref }} payload"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -117,6 +124,7 @@ int main(void)
 		cmocka_unit_test(unknown_names_are_named),
 		cmocka_unit_test(long_name_is_refused),
 		cmocka_unit_test(limit_is_kept),
+		cmocka_unit_test(the_message_is_needed_only_by_those_who_name_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

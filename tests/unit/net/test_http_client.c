@@ -687,6 +687,101 @@ static void test_libcurl_stalls(void **state)
 	teardown(&fixture);
 }
 
+enum { LARGE_BYTES = 40000, CANCELLED = 8 };
+
+static char large[LARGE_BYTES + 1];
+
+static const char *const first_headers[] = { "Content-Type: text/plain", "X-One: 1", "X-Long: 0123456789012345678901234567890", NULL };
+static const char *const other_headers[] = { "X-Two: 2", NULL };
+
+/* One after the other by one client, each as different as can be from the one before. */
+static const struct {
+	const char *method, *path;
+	const char *const *headers;
+	const char *body;
+	struct peer_step step;
+	size_t reply_limit;
+	enum error_kind want;
+	const char *head, *with, *without, *without_too;        /* of the request as it came */
+} differing[] = {
+	{ "POST", "/first", first_headers, large, { .headers = "X-Old: 1\r\n", .body = large }, LARGE_BYTES, ERROR_NONE,
+		"POST /first HTTP/1.1\r\n", "Content-Type", "X-Two", "Expect" },
+	{ "POST", "/second?a=b", other_headers, "b", { .status = 404, .body = "no" }, 2, ERROR_NONE,
+		"POST /second?a=b HTTP/1.1\r\n", "X-Two", "X-One", "Content-Type" },
+	{ "GET", "/./third", NULL, "", { .body = "got" }, 100, ERROR_NONE,
+		"GET /./third HTTP/1.1\r\n", "Host", "Content-Length", "X-Two" },
+	{ "POST", "/", other_headers, "", { .body = "" }, 100, ERROR_NONE,
+		"POST / HTTP/1.1\r\n", "Content-Length", "X-One", "Content-Type" },
+	{ "POST", "/", first_headers, "cut", { .act = PEER_TRUNCATE, .status = 500, .body = "half" }, 100, ERROR_AMBIGUOUS,
+		"POST / HTTP/1.1\r\n", "X-One", "X-Two", "Expect" },
+	{ "POST", "/", other_headers, "again", { .body = "whole" }, 100, ERROR_NONE,
+		"POST / HTTP/1.1\r\n", "X-Two", "X-One", "Content-Type" },
+	{ "POST", "/", first_headers, "more", { .body = "too much" }, 7, ERROR_AMBIGUOUS,
+		"POST / HTTP/1.1\r\n", "X-One", "X-Two", "Expect" },
+	{ "PUT", "/put", first_headers, "", { .status = 201, .body = "put" }, 100, ERROR_NONE,
+		"PUT /put HTTP/1.1\r\n", "Content-Type", "X-Two", "Expect" },
+	{ "POST", "/first", other_headers, "last", { .body = "just enough" }, 11, ERROR_NONE,
+		"POST /first HTTP/1.1\r\n", "X-Two", "X-One", "Content-Type" },
+};
+
+static void on_no_old_header(void *arg, const struct http_reply *reply, const struct error *err)
+{
+	const struct outcome *outcome = arg;
+
+	if (outcome->fixture->peer.request_count > 1)
+		assert_null(http_reply_header(reply, "X-Old"));
+	on_done(arg, reply, err);
+}
+
+static void check_difference(struct fixture *fixture, size_t i)
+{
+	char *url = xasprintf("http://127.0.0.1:%u%s", fixture->peer.port, differing[i].path);
+	const struct http_request request = {
+		.method = differing[i].method, .url = url, .headers = differing[i].headers, .body = differing[i].body,
+		.body_bytes = strlen(differing[i].body), .timeout_ms = 1000 * LATE_S, .reply_limit = differing[i].reply_limit,
+	};
+	struct outcome outcome = { .fixture = fixture }, *unwanted = &(struct outcome){ .fixture = fixture };
+	const struct peer_request *came;
+	size_t before = fixture->told;
+
+	/* Cancelled before it was sent, it is not to be seen either. */
+	if (i == CANCELLED)
+		http_call_cancel(http_client_start(fixture->client, &request, on_done, unwanted));
+	http_client_start(fixture->client, &request, on_no_old_header, &outcome);
+	wait_for(fixture, (unsigned)before + 1);
+	assert_false(unwanted->told);
+	assert_int_equal(fixture->peer.request_count, i + 1);
+	came = &fixture->peer.requests[i];
+	assert_int_equal(outcome.err.kind, differing[i].want);
+	if (differing[i].want == ERROR_NONE) {
+		assert_int_equal(outcome.status, differing[i].step.status > 0 ? differing[i].step.status : 200);
+		assert_string_equal(outcome.body, differing[i].step.body);
+	}
+	assert_memory_equal(came->head, differing[i].head, strlen(differing[i].head));
+	assert_string_equal(came->body, differing[i].body);
+	assert_string_equal(http_peer_header(came, "User-Agent"), "gantry");
+	assert_non_null(http_peer_header(came, differing[i].with));
+	assert_null(http_peer_header(came, differing[i].without));
+	assert_null(http_peer_header(came, differing[i].without_too));
+	free(outcome.body);
+	free(url);
+}
+
+static void test_nothing_is_left_of_the_call_before(void **state)
+{
+	struct peer_step steps[ARRAY_SIZE(differing)];
+	struct fixture fixture;
+
+	(void)state;
+	memset(large, 'x', LARGE_BYTES);
+	for (size_t i = 0; i < ARRAY_SIZE(differing); i++)
+		steps[i] = differing[i].step;
+	setup(&fixture, steps, ARRAY_SIZE(steps));
+	for (size_t i = 0; i < ARRAY_SIZE(differing); i++)
+		check_difference(&fixture, i);
+	teardown(&fixture);
+}
+
 static void test_many_at_once(void **state)
 {
 	static const struct peer_step step = { .body = "ok" };
@@ -730,6 +825,7 @@ int main(void)
 		cmocka_unit_test(test_slow_names_block_nothing),
 		cmocka_unit_test(test_libcurl_fails),
 		cmocka_unit_test(test_libcurl_stalls),
+		cmocka_unit_test(test_nothing_is_left_of_the_call_before),
 		cmocka_unit_test(test_many_at_once),
 	};
 

@@ -286,6 +286,32 @@ static void a_server_that_does_not_wait_is_not_asked_in_a_loop(void **state)
 	fixture_end(&fixture);
 }
 
+/* A proxy that is restarted cuts all of them; nobody is to wait for seconds because there were many. */
+static void polls_that_end_together_are_one_reason_to_pause(void **state)
+{
+	struct fixture fixture;
+	unsigned next = 0;
+
+	(void)state;
+	fixture_begin(&fixture, standard);
+	queue_start(fixture.queue);
+	queue_set_room(fixture.queue, 5000);
+	fake_aws_run();
+	for (unsigned open = 1; open < 8; open++) {
+		for (unsigned i = 0; i < open; i++, next += 10)
+			answer(&fixture, next, 10);
+	}
+	assert_int_equal(fake_aws_open(receive), 8);
+	for (unsigned i = 0; i < 8; i++) {
+		fake_aws_reply(receive, "{}");
+		fake_aws_run();
+	}
+	assert_int_equal(fake_aws_open(receive), 0);
+	fixture_pass(&fixture, 0.25);
+	assert_int_equal(fake_aws_open(receive), 1);
+	fixture_end(&fixture);
+}
+
 static void a_poll_that_never_ends_is_given_up(void **state)
 {
 	struct fixture fixture;
@@ -433,6 +459,7 @@ int main(void)
 		cmocka_unit_test(failures_are_paced_and_recovery_is_seen),
 		cmocka_unit_test(failures_in_a_row_wait_longer),
 		cmocka_unit_test(a_server_that_does_not_wait_is_not_asked_in_a_loop),
+		cmocka_unit_test(polls_that_end_together_are_one_reason_to_pause),
 		cmocka_unit_test(a_poll_that_never_ends_is_given_up),
 		cmocka_unit_test(a_damaged_body_goes_back_unread),
 		cmocka_unit_test(a_damaged_message_takes_the_later_ones_of_its_group_back),

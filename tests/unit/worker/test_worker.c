@@ -827,7 +827,7 @@ static void test_word_that_failed_without_its_move_is_kept(void **state)
 	worker->store->ops = &withheld.ops;
 	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
 	bench_run_until(bench, "end", bench_idle);
-	error_set(&withheld.call->err, ERROR_REFUSED, "damaged");
+	error_set(store_call_error(withheld.call), ERROR_REFUSED, "damaged");
 	store_call_complete(withheld.call);
 	/* It is kept: who says it again, as for a move that is made again, has the first one said. */
 	job = bench_job(bench, "a");
