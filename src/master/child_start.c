@@ -71,6 +71,22 @@ static struct heritage describe(const struct child *child, bool first)
 	return heritage;
 }
 
+/* Only the first workers of a generation come from its nursery.  One that takes the place of another shall have a
+ * memory of its own layout: who has brought a worker down has learnt nothing for the next. */
+static pid_t start(const struct child *child, const struct spawn *how, struct error *err)
+{
+	struct nurse *nurse = &child->generation->master->reload.nurse;
+	pid_t pid = 0;
+
+	if (child->role == ROLE_WORKER && child->generation->state == GENERATION_PREPARING &&
+	    !nurse_make(nurse, how, &pid, err))
+		return -1;
+	if (pid == 0)
+		return spawn(how, err);
+	log_debug(&child->generation->log, "worker %d comes from the nursery", (int)pid);
+	return pid;
+}
+
 static pid_t fork_child(const struct child *child, int channel_fd, int null_fd, bool first, struct error *err)
 {
 	static char *const worker[] = { "gantry-worker", NULL }, *const api[] = { "gantry-api", NULL };
@@ -93,7 +109,7 @@ static pid_t fork_child(const struct child *child, int channel_fd, int null_fd, 
 	hand_all(child, channel_fd, &how, &heritage);
 	how.fds[HERITAGE_FD] = heritage_write(&heritage, err);
 	if (how.fds[HERITAGE_FD] >= 0)
-		pid = spawn(&how, err);
+		pid = start(child, &how, err);
 	descriptor_close(&how.fds[HERITAGE_FD]);
 	return pid;
 }

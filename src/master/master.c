@@ -261,7 +261,7 @@ static void reap_one(struct master *master, pid_t pid, int status)
 	if (child != NULL)
 		child_exited(child, status);
 	else if (!errand_exited(&master->reload.check.errand, pid, status) &&
-	    !errand_exited(&master->upgrade.preflight, pid, status))
+	    !errand_exited(&master->upgrade.preflight, pid, status) && !nurse_exited(&master->reload.nurse, pid))
 		log_debug(&master->log, "reaped process %d, which was not ours", (int)pid);
 }
 

@@ -27,12 +27,14 @@ const char *reload_verdict_name(enum reload_verdict verdict)
 void reload_init(struct reload *reload, struct master *master)
 {
 	*reload = (struct reload){ .master = master };
+	nurse_init(&reload->nurse, master->loop, &master->log);
 }
 
 void reload_finish(struct reload *reload)
 {
 	check_run_cancel(&reload->check);
 	check_run_finish(&reload->check);
+	nurse_end(&reload->nurse);
 	edition_unref(reload->last_good);
 	reload->last_good = NULL;
 }
@@ -60,6 +62,7 @@ static void end(struct reload *reload, enum reload_verdict verdict, const char *
 	enum control_status status = verdict == RELOAD_COMMITTED ? CONTROL_DONE : CONTROL_FAILED;
 
 	set_verdict(reload, verdict, reason);
+	nurse_end(&reload->nurse);
 	/* A start is none. */
 	if (master->ready)
 		tally_count(&master->tally, FIGURES_RELOADS, reload_verdict_name(verdict), 0);
@@ -149,10 +152,22 @@ static const char *changed_for_restart(const struct master *master, const struct
 	return NULL;
 }
 
-static void start_workers(struct reload *reload, struct edition *edition, bool fallback)
+static void start_workers(struct reload *reload)
+{
+	struct error err;
+
+	if (!generation_start(reload->generation, !reload->master->ready, &err))
+		reload_fail(reload, err.text);
+}
+
+static void on_nurse_done(struct nurse *nurse)
+{
+	start_workers(container_of(nurse, struct reload, nurse));
+}
+
+static void start_generation(struct reload *reload, struct edition *edition, bool fallback)
 {
 	struct master *master = reload->master;
-	struct error err;
 
 	reload->step = RELOAD_STARTING;
 	reload->generation = generation_create(master, ++master->roster.last_number, edition);
@@ -161,8 +176,9 @@ static void start_workers(struct reload *reload, struct edition *edition, bool f
 		edition->conf->api != NULL ? " and the API" : "");
 	if (!master->ready)
 		notify_extend(&master->notify, 2 * (double)edition->conf->supervisor.ready_timeout_ms / 1000 + 5);
-	if (!generation_start(reload->generation, !master->ready, &err))
-		reload_fail(reload, err.text);
+	if (edition->conf->supervisor.workers < NURSE_LEAST_WORKERS ||
+	    !nurse_start(&reload->nurse, edition, &master->identity, on_nurse_done))
+		start_workers(reload);
 }
 
 static void on_checked(struct check_run *check)
@@ -191,7 +207,7 @@ static void on_checked(struct check_run *check)
 		   master_settle(master, edition, &err))) {
 		refuse(reload, err.text);
 	} else {
-		start_workers(reload, edition, false);
+		start_generation(reload, edition, false);
 	}
 	edition_unref(edition);
 }
@@ -204,7 +220,7 @@ static void begin_fallback(struct reload *reload)
 	reload->fall_back = false;
 	/* Sockets that the newer configuration did not name were closed with its commit. */
 	if (listeners_open(&master->listeners, reload->last_good->conf, &master->identity, &err))
-		start_workers(reload, reload->last_good, true);
+		start_generation(reload, reload->last_good, true);
 	else
 		refuse(reload, err.text);
 }

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "master/check_run.h"
 #include "master/edition.h"
+#include "master/nurse.h"
 
 struct master;
 struct generation;
@@ -42,6 +43,7 @@ struct reload {
 	double began_at;                /* monotonic */
 	struct check_run check;
 	struct generation *generation;  /* RELOAD_STARTING */
+	struct nurse nurse;             /* that its workers come from */
 	struct edition *last_good;      /* survived its probation; NULL: none yet */
 	bool fall_back;                 /* go back to it as soon as that is possible */
 	bool deferral_told;

@@ -6,6 +6,9 @@
  *
  *      never           says hello and never gets ready
  *      slow=SECONDS    gets ready after that long
+ *      gate=FILE       gets ready once that file is there
+ *      older           knows nothing of a nursery, as the program of an older version
+ *      mute            as a nursery, never gets ready
  *      refuse=TEXT     refuses (blanks are written as _)
  *      exit=N          leaves at once with that status
  *      crash=SECONDS   kills itself that long after GO
@@ -42,7 +45,10 @@
 #include "fake_api.h"
 #include "ipc/heritage.h"
 #include "ipc/in_hand.h"
+#include "ipc/nursery.h"
 #include "ipc/report.h"
+
+static const double GATE_LOOK_S = 0.02;
 
 struct fake {
 	struct heritage heritage;
@@ -53,6 +59,7 @@ struct fake {
 	double crash_at, fault_at;      /* monotonic; 0: not */
 	double leave_at;
 	double ready_at;
+	char gate[256];                 /* gets ready when this is there; "": it need not be */
 	double beat_at;
 	bool active, hung, draining;
 };
@@ -266,6 +273,8 @@ static int next_ms(const struct fake *fake, double now)
 	sooner(&until, fake->fault_at);
 	sooner(&until, fake->leave_at);
 	sooner(&until, fake->ready_at);
+	if (fake->gate[0] != '\0')
+		sooner(&until, now + GATE_LOOK_S);
 	sooner(&until, fake_api_next(&fake->api));
 	return until <= now ? 0 : (int)((until - now) * 1000) + 1;
 }
@@ -288,6 +297,10 @@ static void act(struct fake *fake, double now)
 	if (fake->ready_at > 0 && now >= fake->ready_at) {
 		say(fake, REPORT_READY, "", "");
 		fake->ready_at = 0;
+	}
+	if (fake->gate[0] != '\0' && access(fake->gate, F_OK) == 0) {
+		fake->gate[0] = '\0';
+		say(fake, REPORT_READY, "", "");
 	}
 	fake_api_answer(&fake->api, now);
 	if (fake->heritage.role == ROLE_API && fake->draining && fake->api.connection_count == 0 &&
@@ -370,17 +383,22 @@ static void start(struct fake *fake)
 	}
 	if (told(fake, "slow", value))
 		fake->ready_at = clock_monotonic_s() + atof(value);
-	else if (!told(fake, "never", NULL))
+	else if (!told(fake, "gate", fake->gate) && !told(fake, "never", NULL))
 		say(fake, REPORT_READY, "", "");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const int ignored[] = { SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU };
 	struct fake fake = { .log_fd = -1 };
 	const char *log = getenv("FAKE_LOG");
 	struct error err;
 
+	if (nursery_is_asked_for(argc, argv) && !told(&fake, "older", NULL)) {
+		while (told(&fake, "mute", NULL))
+			pause();
+		nursery_run(argv);
+	}
 	prctl(PR_SET_NAME, "fake-worker");
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
