@@ -290,10 +290,22 @@ void answer_jobs(struct api *api, struct request *request)
 
 /* -- cancel, retry ---------------------------------------------------------------------------- */
 
-static void on_asked(void *arg, const struct store_answer *answer, const struct error *err)
+/* One that has ended can be retried once its end was told and its message is gone: in a moment, mostly. */
+static void answer_refused(struct request *request, const struct store_answer *answer, bool retry)
 {
-	struct api *api = ((struct pending *)arg)->api;
-	struct request *request = pending_end(arg);
+	const char *state = job_state_name(answer->state);
+
+	if (retry && job_state_final(answer->state))
+		request_answer_error(request, MHD_HTTP_CONFLICT, "conflict",
+			"it is %s, but its end is still being told or its message deleted; try again in a few seconds", state);
+	else
+		request_answer_error(request, MHD_HTTP_CONFLICT, "conflict", "it is %s", state);
+}
+
+static void take_answer(struct pending *pending, const struct store_answer *answer, const struct error *err, bool retry)
+{
+	struct api *api = pending->api;
+	struct request *request = pending_end(pending);
 	json_t *doc;
 
 	if (err == NULL && answer->verdict <= STORE_ASKED_BEGUN)
@@ -305,13 +317,23 @@ static void on_asked(void *arg, const struct store_answer *answer, const struct 
 	} else if (answer->verdict == STORE_ASKED_UNKNOWN) {
 		request_answer_error(request, MHD_HTTP_NOT_FOUND, "not found", "there is none of that name");
 	} else if (answer->verdict == STORE_ASKED_REFUSED) {
-		request_answer_error(request, MHD_HTTP_CONFLICT, "conflict", "it is %s", job_state_name(answer->state));
+		answer_refused(request, answer, retry);
 	} else {
 		doc = json_object();
 		json_object_set_new(doc, "id", json_at_text(answer->job_id));
 		json_object_set_new(doc, "state", json_at_text(answer->job_id != NULL ? job_state_name(answer->state) : NULL));
 		request_answer_json(request, MHD_HTTP_ACCEPTED, doc);
 	}
+}
+
+static void on_asked(void *arg, const struct store_answer *answer, const struct error *err)
+{
+	take_answer(arg, answer, err, false);
+}
+
+static void on_retried(void *arg, const struct store_answer *answer, const struct error *err)
+{
+	take_answer(arg, answer, err, true);
 }
 
 static void cancel_job(struct api *api, struct request *request, const struct job *job)
@@ -326,7 +348,7 @@ void answer_cancel(struct api *api, struct request *request)
 
 static void retry_job(struct api *api, struct request *request, const struct job *job)
 {
-	store_retry_finished(api->store, job->id, request->who, on_asked, pending_begin(api, request));
+	store_retry_finished(api->store, job->id, request->who, on_retried, pending_begin(api, request));
 }
 
 void answer_retry(struct api *api, struct request *request)

@@ -18,8 +18,7 @@ struct scrape {
 	struct pending *pending;
 	unsigned waiting;               /* answers */
 	json_t *status;                 /* the master's; NULL: none */
-	bool counted;
-	uint64_t jobs[JOB_STATES];
+	bool counted;                   /* totals has the jobs */
 	struct store_totals totals;     /* -1: not known */
 };
 
@@ -119,7 +118,7 @@ static void answer(struct api *api, struct request *request, const struct scrape
 		metrics_add_figures(&page, json_object_get(scrape->status, "figures"));
 	}
 	if (scrape->counted)
-		add_jobs(&page, scrape->jobs);
+		add_jobs(&page, scrape->totals.jobs);
 	add_totals(&page, &scrape->totals);
 	add_depths(&page, api);
 	add_own(&page, api);
@@ -154,20 +153,11 @@ static void on_status(void *arg, const json_t *doc, const struct error *err)
 	one_less(scrape);
 }
 
-static void on_counted(void *arg, const uint64_t *counts, const struct error *err)
-{
-	struct scrape *scrape = arg;
-
-	scrape->counted = err == NULL;
-	if (err == NULL)
-		memcpy(scrape->jobs, counts, sizeof(scrape->jobs));
-	one_less(scrape);
-}
-
 static void on_totals(void *arg, const struct store_totals *totals, const struct error *err)
 {
 	struct scrape *scrape = arg;
 
+	scrape->counted = err == NULL;
 	if (err == NULL)
 		scrape->totals = *totals;
 	one_less(scrape);
@@ -186,9 +176,8 @@ void answer_metrics(struct api *api, struct request *request)
 	scrape->totals = (struct store_totals){
 		.held_locks = -1, .lock_waiters = -1, .open_deliveries = -1, .dead_deliveries = -1, .oldest_waiting_ms = -1,
 	};
-	scrape->waiting = 4;
+	scrape->waiting = 3;
 	master_status_ask(api->master_figures, on_status, scrape);
-	store_count(api->store, on_counted, scrape);
 	store_totals(api->store, on_totals, scrape);
 	depths_ask(api->depths, on_depths, scrape);
 }

@@ -246,7 +246,7 @@ supervisor:
 {supervisor_extra}
 log: {{ level: {log_level} }}
 store: sqlite://{directory}/gantry.db
-aws: {{ region: us-east-1, endpoint_url: "{endpoint}" }}
+aws: {{ region: us-east-1, endpoint_url: "{endpoint}"{aws_extra} }}
 queues:
   deploys:
     type: sqs
@@ -275,7 +275,7 @@ def main_job(directory, endpoint, queue_url, **change):
     values = {
         "directory": directory, "endpoint": endpoint, "queue_url": queue_url, "workers": 2, "drain_timeout": "2s",
         "log_level": "info", "visibility_timeout": "30s", "wait_time": "2s", "max_in_flight": 1000,
-        "queue_extra": "", "deployer_extra": "", "extra": "", "supervisor_extra": "",
+        "queue_extra": "", "deployer_extra": "", "extra": "", "supervisor_extra": "", "aws_extra": "",
     }
     values.update(change)
     return MAIN_JOB.format(**values)

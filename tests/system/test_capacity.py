@@ -3,6 +3,8 @@
 workers together keep to the rate that the account has."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 from harness import main_job, send_jobs, wait_until
 
@@ -85,3 +87,23 @@ def test_workers_share_the_rate_of_their_account(tmp_path, awssim, gantry, figur
     assert throttled <= count * 0.2
     assert count / took_s >= per_s * 0.1
     assert account(sim)["environment"]["doubled"] == []
+
+
+def launch_rates(tmp_path):
+    with closing(sqlite3.connect(f"file:{tmp_path}/gantry.db?mode=ro", uri=True, timeout=60)) as db:
+        # A worker's first launch is asked for before any ARN has told the account.
+        return [per_s for per_s, in db.execute("SELECT per_s FROM rates WHERE bucket LIKE '%/unknown/RunTask'")]
+
+
+def test_rate_begins_where_the_operator_says_and_stays_over_a_restart(tmp_path, awssim, gantry):
+    """Nobody waits for the rate here, so it grows by itself in neither of the two."""
+    sim = awssim("--queue", "deploys", "--task-start-ms", "5", "--task-run-ms", "50")
+    plain = main_job(tmp_path, sim.url, sim.queue_url("deploys"), workers=1)
+    said = plain.replace("aws: { ", "aws: { run_task_rate: 500, ")
+    for job, text in ("first", said), ("second", plain):
+        daemon = gantry(text)
+        daemon.wait_ready()
+        send_jobs(daemon, [{"id": job, "project": "p"}])
+        wait_until(f"the {job} job is over", lambda name=job: shown(daemon, name)["state"] == "succeeded", 90, pause=0.2)
+        daemon.stop()
+        assert launch_rates(tmp_path) == [500]

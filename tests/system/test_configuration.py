@@ -524,7 +524,7 @@ supervisor: { workers: 2, user: gantry, pid_file: /p, control_socket: /c, ready_
 log: { level: debug, format: json, to: /var/log/g.log }
 store: "memory:"
 aws: { region: eu-west-1, profile: p, endpoint_url: "http://e", sqs_endpoint_url: "http://s",
-  ecs_endpoint_url: "https://c", access_key: A, secret_key: B, session_token: C }
+  ecs_endpoint_url: "https://c", access_key: A, secret_key: B, session_token: C, run_task_rate: 500 }
 ecs: { events: two }
 api:
   listen: ["0.0.0.0:80", "[::]:80", "unix:/run/x.sock"]
@@ -605,7 +605,7 @@ aws:
 """, environment={"EMPTY": ""})
     assert values["log.level"] == "info"
     assert values["supervisor.workers"] == "4"
-    assert not [key for key in values if key.startswith("aws.")]
+    assert [key for key in values if key.startswith("aws.")] == ["aws.run_task_rate"]
 
 
 # -- variables, env_file, secrets ----------------------------------------------------------------
@@ -949,5 +949,5 @@ def test_installed_file_needs_no_keys_where_the_machine_has_a_role(tmp_path):
     needed = {name: OLD_CONSUMER[name] for name in OLD_CONSUMER if name not in
               ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "REDIS_URL")}
     values = installed_file_values(tmp_path, needed)
-    assert not [key for key in values if key.startswith("aws.")]
+    assert [key for key in values if key.startswith("aws.")] == ["aws.run_task_rate"]
     assert values["errors.0.url"] == "redis://127.0.0.1:6379/0"

@@ -126,7 +126,7 @@ def test_the_numbers_are_what_was_done_and_never_fall(deploys):
     sim.fault(action="RunTask", kind="throttle", count=3)
     deploy(daemon, "first", 12, failing=2)
     of = {"deployer": "mystical"}
-    first = scrapes.wait("12 jobs settled", lambda got: settled(got) == 12 and
+    first = scrapes.wait("12 jobs settled", lambda got: settled(got) == 12 and total(got, "gantry_queue_settled_total") == 12 and
                          value(got, "gantry_jobs", state="succeeded") == 10 and
                          all(value(got, f"gantry_{what}_duration_seconds_count", **of) == 12 for what in ("launch", "run")))
     assert value(first, "gantry_aws_requests_total", service="ecs", action="RunTask", outcome="ok") == 12
