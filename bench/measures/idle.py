@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon of four workers that has nothing to do, after it has had: wakeups, CPU, memory, and calls that cost money.
 
-Watched for a minute (20 s with --quick; GANTRY_BENCH_IDLE_S sets it: 600 for ten minutes), and told per hour."""
+Watched for a minute (15 s with --quick; GANTRY_BENCH_IDLE_S sets it: 600 for ten minutes), and told per hour."""
 
 import os
 import time
@@ -44,7 +44,7 @@ def pss_mb(pids):
 
 
 def measure(bench):
-    watched_s = float(os.environ.get("GANTRY_BENCH_IDLE_S", "20" if bench.quick else "60"))
+    watched_s = float(os.environ.get("GANTRY_BENCH_IDLE_S", "15" if bench.quick else "60"))
     sim, daemon = start(bench)
     pids = daemon.pids()
     before, calls, began_s = look(pids), calls_of(sim.stats()), time.monotonic()

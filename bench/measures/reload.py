@@ -71,7 +71,7 @@ def reloads(bench, workers, count):
     """(milliseconds of each, jobs sent meanwhile, what became of them, processes that had to be killed)."""
     directory = bench.directory(f"reload-{workers}")
     sim = bench.keep(AwsSim(directory, "--queue", "deploys", "--no-auth"))
-    text = main_job(directory, sim.url, sim.queue_url("deploys"), workers=workers, wait_time="5s",
+    text = main_job(directory, sim.url, sim.queue_url("deploys"), workers=workers, wait_time="2s" if bench.quick else "5s",
                     visibility_timeout="2m", drain_timeout="30s")
     daemon = start_daemon(bench, directory, text, workers)
     load, times = Load(sim), []

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draining a backlog: RunTask for each message, and the message deleted; what that takes and costs.
 
-Everybody is given a smaller backlog first.  Runtimes warm up with it, and gantryd finds out how fast ECS may be asked: it
-begins with the 20 tasks a second that every account may have, and doubles that once a second while nobody complains.
+Everybody is given a smaller backlog first, with which runtimes warm up.  gantryd is told that the account may launch as
+fast as it likes (aws.run_task_rate), as the others believe without being told; a fresh daemon that has to find it out is a
+row of its own: it begins with the 20 tasks a second that every account may have, and doubles that once a second.
 
 gantryd does more than those it is compared with: it writes every step to its store (SQLite, durable), keeps a lock for each
-project, watches each task to its end and deletes the message only then.  What matters to its speed is at its default.  The
-others launch, delete and forget."""
+project, watches each task to its end and deletes the message only then.  What else matters to its speed is at its default.
+The others launch, delete and forget."""
 
 import time
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from lib.rows import Row, at_least, at_most
 from peers.celery_worker import CeleryWorker, RedisBacklog, SqsBacklog
 from peers.pm2 import INSTANCES, Pm2
 
-JOBS, JOBS_QUICK = 20000, 1600
-WARM_UP, WARM_UP_QUICK = 3000, 1500
+JOBS, JOBS_QUICK = 20000, 3000
+WARM_UP, WARM_UP_QUICK = 3000, 1000
+FRESH_JOBS = 1500
+TOLD = ", run_task_rate: 20000"
 SETTLE_S = 3            # after its start, before its idle memory is looked at
 KIB_PER_MB = 1e6 / 1024
 
@@ -36,8 +39,6 @@ class Drained:
     peak_mb: float
     doubled: int
     jobs: int
-    warm_up: int
-    warm_up_s: float
 
 
 class DrainingDaemon(Daemon):
@@ -49,9 +50,9 @@ class DrainingDaemon(Daemon):
         return "\n".join(line for line in self.text().splitlines() if "level=error" in line)
 
 
-def start_gantryd(bench, directory, backlog, workers):
+def start_gantryd(bench, directory, backlog, workers, rate=TOLD):
     text = main_job(directory, backlog.sim.url, backlog.url, workers=workers, wait_time="20s", visibility_timeout="2m",
-                    max_in_flight=10000)
+                    aws_extra=rate)
     daemon = bench.keep(DrainingDaemon(directory, text))
     wait_until(f"{workers} workers are active", lambda: len(daemon.receivers()) == workers, READY_S)
     return daemon
@@ -72,7 +73,6 @@ def drain(bench, name, make_backlog, make_consumer, share=1):
     backlog.fill()
     backlog.release()
     backlog.wait_done(warm_up)
-    warm_up_s = backlog.drained_s()
     backlog.again(jobs)
     backlog.fill()
     before = cost.look()
@@ -84,11 +84,27 @@ def drain(bench, name, make_backlog, make_consumer, share=1):
     assert distinct == warm_up + jobs, f"{name}: {distinct} of {warm_up + jobs} were launched; {consumer.complaints()[:500]}"
     calls, watching = backlog.calls_per_job()
     drained = Drained(jobs / backlog.drained_s(), jobs / backlog.launched_s(), (after.cpu_s - before.cpu_s) * 1000 / jobs, calls,
-                      watching, idle_mb, seen.peak_pss_kib / KIB_PER_MB, doubled, jobs, warm_up, warm_up_s)
+                      watching, idle_mb, seen.peak_pss_kib / KIB_PER_MB, doubled, jobs)
     # Nobody then waits for the end of a long poll.
     backlog.sim.stop()
     bench.stop_kept()
     return drained
+
+
+def fresh_row(bench):
+    """Nobody has told this one how fast it may launch, and it has not launched anything yet."""
+    bench.say("throughput: a fresh gantryd that isn't told the account's rate")
+    directory = bench.directory("throughput-fresh")
+    backlog = Backlog(bench, directory, FRESH_JOBS)
+    start_gantryd(bench, directory, backlog, 4, rate="")
+    backlog.fill()
+    backlog.release()
+    backlog.wait_done(FRESH_JOBS)
+    took_s = backlog.drained_s()
+    backlog.sim.stop()
+    bench.stop_kept()
+    return Row("throughput", "a fresh gantryd with 4 that isn't told the rate: first jobs settled", FRESH_JOBS / took_s, "jobs/s",
+               note=f"{FRESH_JOBS:,} in {took_s:.1f} s; it begins with 20 a second, and what it finds out it keeps")
 
 
 def rows_of(name, found, note=""):
@@ -143,8 +159,8 @@ def measure(bench):
         name = f"gantryd with {workers}"
         daemons[workers] = drain(bench, name, Backlog, lambda *given, n=workers: start_gantryd(*given, n))
         found = daemons[workers]
-        yield from rows_of(name, found, f"launched {found.launched_s:,.0f} a second; a fresh daemon's first {found.warm_up:,} "
-                                        f"took {found.warm_up_s:.1f} s")
+        yield from rows_of(name, found, f"launched {found.launched_s:,.0f} a second")
+    yield fresh_row(bench)
     for name, how in PEERS.items():
         peers[name] = drain(bench, name, *how)
         yield from rows_of(name, peers[name], NOTES.get(name, ""))
