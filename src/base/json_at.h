@@ -17,8 +17,8 @@
  * errors, as two readers could read two things.  The caller owns the reference.  NULL on error. */
 json_t *json_at_parse(const char *text, size_t size, struct error *err);
 /* The same for one who reads only the members, at any depth, whose names are in wanted (NULL behind the last;
- * NULL itself: all).  Others may be missing in what is returned, or there, and a name that comes twice among
- * them may be let through; all else is checked (json_read.h). */
+ * NULL itself: all).  Others may be missing in what is returned, or there, and what is wrong within them may be let
+ * through (json_read.h). */
 json_t *json_at_parse_wanted(const char *text, size_t size, const char *const *wanted, struct error *err);
 /* As json_at_parse(), for a text whose strings may hold NUL: json_string_length() tells theirs. */
 json_t *json_at_parse_binary(const char *text, size_t size, struct error *err);

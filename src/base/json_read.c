@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* json_read.c - see json_read.h.  The grammar is RFC 8259's; functions return false where jansson is
- * to be asked.  What is kept and what is not pass through the same functions, so that both are checked alike. */
+ * to be asked. */
 #include "base/json_read.h"
 
 #include <math.h>
@@ -10,13 +10,11 @@
 
 #include "base/json_plain.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 
 enum {
 	LIMIT_JSON_READ_DEPTH = 64,
 	LIMIT_JSON_READ_DIGITS = 18,            /* every integer of so many digits fits json_int_t */
 	LIMIT_JSON_READ_NUMBER_BYTES = 64,
-	UTF8_BYTES = 4,                         /* of one character, at most */
 };
 
 struct reader {
@@ -34,7 +32,6 @@ struct reader_text {
 	bool escapes;                   /* they are in it still */
 };
 
-/* All that follows reads a value behind reader::at.  value NULL: it is checked all the same, and not made. */
 static bool read_value(struct reader *reader, json_t **value);
 
 static void skip_space(struct reader *reader)
@@ -137,20 +134,6 @@ static bool unescape(struct reader *reader, struct reader_text *text)
 	return true;
 }
 
-/* The same bytes are refused as above. */
-static bool escapes_are_sound(const struct reader_text *text)
-{
-	const char *at = text->bytes, *end = at + text->size;
-	char unused[UTF8_BYTES];
-
-	while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
-		at++;
-		if (put_escape(unused, &at, end) == NULL)
-			return false;
-	}
-	return true;
-}
-
 /* -- strings ---------------------------------------------------------------------------------------- */
 
 /* What is between quotes, as it stands there. */
@@ -181,21 +164,11 @@ static bool read_text(struct reader *reader, struct reader_text *text)
 	return find_text(reader, text) && (!text->escapes || unescape(reader, text));
 }
 
-static bool skip_text(struct reader *reader)
-{
-	struct reader_text text;
-
-	return find_text(reader, &text) && (!text.escapes || escapes_are_sound(&text)) &&
-	       (text.ascii || utf8_is_valid(text.bytes, text.size));
-}
-
 /* jansson checks what is not ASCII. */
 static bool read_string(struct reader *reader, json_t **value)
 {
 	struct reader_text text;
 
-	if (value == NULL)
-		return skip_text(reader);
 	if (!read_text(reader, &text))
 		return false;
 	*value = text.ascii ? json_stringn_nocheck(text.bytes, text.size) : json_stringn(text.bytes, text.size);
@@ -247,17 +220,14 @@ static bool read_number(struct reader *reader, json_t **value)
 	text[end - from] = '\0';
 	reader->at = end;
 	if (end == whole) {
-		if (value != NULL)
-			*value = json_integer(strtoll(text, NULL, 10));
+		*value = json_integer(strtoll(text, NULL, 10));
 		return true;
 	}
-	/* Only an exponent can make it too large. */
-	if (value == NULL && strpbrk(text, "eE") == NULL)
-		return true;
 	real = strtod(text, NULL);
-	if (isfinite(real) && value != NULL)
-		*value = json_real(real);
-	return isfinite(real);
+	if (!isfinite(real))
+		return false;
+	*value = json_real(real);
+	return true;
 }
 
 static bool read_word(struct reader *reader, const char *word, json_t *meant, json_t **value)
@@ -267,14 +237,61 @@ static bool read_word(struct reader *reader, const char *word, json_t *meant, js
 	if ((size_t)(reader->end - reader->at) < len || memcmp(reader->at, word, len) != 0)
 		return false;
 	reader->at += len;
-	if (value != NULL)
-		*value = meant;
+	*value = meant;
 	return true;
+}
+
+/* -- what is not wanted ----------------------------------------------------------------------------- */
+
+/* Moves from a string's first quote to its last. */
+static bool skip_text(struct reader *reader)
+{
+	const char *at = reader->at + 1, *quote, *before;
+
+	while ((quote = memchr(at, '"', (size_t)(reader->end - at))) != NULL) {
+		for (before = quote; before > at && before[-1] == '\\'; before--)
+			;
+		if ((quote - before) % 2 == 0) {
+			reader->at = quote;
+			return true;
+		}
+		at = quote + 1;
+	}
+	return false;
+}
+
+/* Moves behind a value, to the comma or bracket that follows it.  It is not read: only its quotes and brackets count. */
+static bool skip_value(struct reader *reader)
+{
+	size_t open = 0;
+
+	for (; reader->at < reader->end; reader->at++) {
+		switch (*reader->at) {
+		case '"':
+			if (!skip_text(reader))
+				return false;
+			break;
+		case '{':
+		case '[':
+			open++;
+			break;
+		case ',':
+			if (open == 0)
+				return true;
+			break;
+		case '}':
+		case ']':
+			if (open == 0)
+				return true;
+			open--;
+			break;
+		}
+	}
+	return false;
 }
 
 /* -- objects and arrays ----------------------------------------------------------------------------- */
 
-/* Nearly all differ in the first byte. */
 static bool is_named(const struct reader_text *name, const char *other)
 {
 	for (size_t i = 0; i < name->size; i++) {
@@ -284,21 +301,23 @@ static bool is_named(const struct reader_text *name, const char *other)
 	return other[name->size] == '\0';
 }
 
+/* Nearly all differ in the first byte. */
 static bool is_wanted(const struct reader *reader, const struct reader_text *name)
 {
 	const char *const *wanted = reader->wanted;
+	char first = name->size > 0 ? *name->bytes : '\0';
 
 	if (wanted == NULL)
 		return true;
-	while (*wanted != NULL && !is_named(name, *wanted))
+	while (*wanted != NULL && (**wanted != first || !is_named(name, *wanted)))
 		wanted++;
 	return *wanted != NULL;
 }
 
-static bool read_rest_of_member(struct reader *reader, json_t **value)
+static bool take_colon(struct reader *reader)
 {
 	skip_space(reader);
-	return take(reader, ':') && read_value(reader, value);
+	return take(reader, ':');
 }
 
 /* A member that was there already is replaced, so that the object does not grow. */
@@ -314,34 +333,29 @@ static bool keep_member(struct reader *reader, json_t *object, const struct read
 		reader->spare = NULL;
 		reader->spare_bytes = 0;
 	}
-	kept = read_rest_of_member(reader, &value) &&
+	kept = take_colon(reader) && read_value(reader, &value) &&
 		(name->ascii ? json_object_setn_new_nocheck(object, name->bytes, name->size, value)
 			     : json_object_setn_new(object, name->bytes, name->size, value)) == 0;
 	free(copy);
 	return kept && json_object_size(object) == before + 1;
 }
 
-/* object NULL: nothing in it is kept. */
 static bool read_member(struct reader *reader, json_t *object)
 {
 	struct reader_text name;
 
 	skip_space(reader);
-	if (object == NULL)
-		return skip_text(reader) && read_rest_of_member(reader, NULL);
 	if (!read_text(reader, &name))
 		return false;
 	if (is_wanted(reader, &name))
 		return keep_member(reader, object, &name);
-	return (name.ascii || utf8_is_valid(name.bytes, name.size)) && read_rest_of_member(reader, NULL);
+	return take_colon(reader) && skip_value(reader);
 }
 
 static bool read_element(struct reader *reader, json_t *array)
 {
 	json_t *value;
 
-	if (array == NULL)
-		return read_value(reader, NULL);
 	return read_value(reader, &value) && json_array_append_new(array, value) == 0;
 }
 
@@ -366,16 +380,15 @@ static bool read_all(struct reader *reader, json_t *nested, char close,
 static bool read_nested(struct reader *reader, json_t **value)
 {
 	bool object = *reader->at == '{', ok;
-	json_t *nested = value == NULL ? NULL : object ? json_object() : json_array();
+	json_t *nested;
 
-	if (reader->depth == LIMIT_JSON_READ_DEPTH) {
-		json_decref(nested);
+	if (reader->depth == LIMIT_JSON_READ_DEPTH)
 		return false;
-	}
+	nested = object ? json_object() : json_array();
 	reader->depth++;
 	ok = read_all(reader, nested, object ? '}' : ']', object ? read_member : read_element);
 	reader->depth--;
-	if (ok && value != NULL)
+	if (ok)
 		*value = nested;
 	else
 		json_decref(nested);
@@ -402,6 +415,41 @@ static bool read_value(struct reader *reader, json_t **value)
 	default:
 		return read_number(reader, value);
 	}
+}
+
+/* Moves to the value of the object's member, or of the first object's in an array. */
+static bool enter(struct reader *reader, const char *name)
+{
+	struct reader_text found;
+
+	skip_space(reader);
+	while (take(reader, '['))
+		skip_space(reader);
+	if (!take(reader, '{'))
+		return false;
+	do {
+		skip_space(reader);
+		if (!read_text(reader, &found) || !take_colon(reader))
+			return false;
+		if (is_named(&found, name))
+			return true;
+	} while (skip_value(reader) && take(reader, ','));
+	return false;
+}
+
+char *json_read_string(const char *text, const char *const *path)
+{
+	struct reader reader = { .at = text, .end = text + strlen(text) };
+	struct reader_text found;
+	char *string = NULL;
+
+	while (*path != NULL && enter(&reader, *path))
+		path++;
+	skip_space(&reader);
+	if (*path == NULL && read_text(&reader, &found))
+		string = xstrndup(found.bytes, found.size);
+	free(reader.spare);
+	return string;
 }
 
 json_t *json_read(const char *text, size_t size, const char *const *wanted)
