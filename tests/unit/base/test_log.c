@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,20 +85,33 @@ static void test_json_lines_are_json_whatever_is_said(void **state)
 	}
 }
 
-static void test_full_sink_drops_and_counts(void **state)
+static void fill_pipe(void)
 {
 	char fill[65536];
-	uint64_t before = log_dropped();
 
-	(void)state;
 	memset(fill, 'x', sizeof(fill));
 	while (write(fds[1], fill, sizeof(fill)) > 0)
 		;
+}
+
+static void empty_pipe(void)
+{
+	char bytes[65536];
+
+	while (read(fds[0], bytes, sizeof(bytes)) > 0)
+		;
+}
+
+static void test_full_sink_drops_and_counts(void **state)
+{
+	uint64_t before = log_dropped();
+
+	(void)state;
+	fill_pipe();
 	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
 	log_info(NULL, "lost");
 	assert_int_equal(log_dropped(), before + 1);
-	while (read(fds[0], fill, sizeof(fill)) > 0)
-		;
+	empty_pipe();
 	log_info(NULL, "told");
 	assert_non_null(strstr(written(), "1 lines could not be written"));
 	assert_non_null(strstr(line, "msg=\"told\""));
@@ -169,37 +184,70 @@ static void test_many_gathered_lines_come_whole_and_in_order(void **state)
 	assert_int_equal(*at, '\0');
 }
 
-static void test_gathered_lines_are_there_when_the_process_is_aborted(void **state)
+/* How a process may come down. */
+static void be_aborted(void)
+{
+	abort();
+}
+
+static void be_sent_a_signal(void)
+{
+	raise(SIGSEGV);
+}
+
+/* A real one: nobody has sent it, so that it must happen again when we have looked. */
+static void write_where_nothing_may_be_written(void)
+{
+	volatile char *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	*page = 'x';
+}
+
+static void come_down(int number, void (*how)(void))
 {
 	const struct rlimit no_core = { 0, 0 };
-	int status;
-	pid_t pid;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	signal(number, SIG_DFL);        /* of a sanitizer's handler we know nothing */
+	log_gather(true);
+	log_info(NULL, "the last words but one");
+	log_info(NULL, "the last words");
+	how();
+	_exit(0);
+}
+
+static void test_gathered_lines_are_there_when_the_process_comes_down(void **state)
+{
+	static const struct { int number; void (*how)(void); } cases[] = {
+		{ SIGABRT, be_aborted }, { SIGSEGV, be_sent_a_signal },
+		{ SIGSEGV, write_where_nothing_may_be_written },
+	};
 
 	(void)state;
 	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		setrlimit(RLIMIT_CORE, &no_core);
-		log_gather(true);
-		log_info(NULL, "the last words");
-		raise(SIGABRT);
-		_exit(0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		pid_t pid = fork();
+		const char *last;
+		int status;
+
+		assert_true(pid >= 0);
+		if (pid == 0)
+			come_down(cases[i].number, cases[i].how);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == cases[i].number);
+		assert_non_null(strstr(written(), "msg=\"the last words but one\"\n"));
+		last = strstr(line, "msg=\"the last words\"\n");
+		assert_non_null(last);
+		assert_string_equal(last, "msg=\"the last words\"\n");
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-	assert_non_null(strstr(written(), "msg=\"the last words\"\n"));
 }
 
 static void test_gathered_lines_are_counted_when_they_are_lost(void **state)
 {
-	char fill[65536];
 	uint64_t before = log_dropped();
 
 	(void)state;
-	memset(fill, 'x', sizeof(fill));
-	while (write(fds[1], fill, sizeof(fill)) > 0)
-		;
+	fill_pipe();
 	log_open_fd(fds[1], LOG_FORMAT_LOGFMT, LOG_LEVEL_INFO);
 	log_gather(true);
 	for (int i = 0; i < 5; i++)
@@ -208,8 +256,7 @@ static void test_gathered_lines_are_counted_when_they_are_lost(void **state)
 	log_flush();
 	assert_int_equal(log_dropped(), before + 5);
 	log_gather(false);
-	while (read(fds[0], fill, sizeof(fill)) > 0)
-		;
+	empty_pipe();
 	log_info(NULL, "told");
 	assert_non_null(strstr(written(), "5 lines could not be written"));
 }
@@ -223,7 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gathered_lines_go_out_together_and_before_a_warning, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gathered_lines_stay_with_the_sink_they_were_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_gathered_lines_come_whole_and_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_gathered_lines_are_there_when_the_process_is_aborted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_gathered_lines_are_there_when_the_process_comes_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gathered_lines_are_counted_when_they_are_lost, setup, teardown),
 	};
 
