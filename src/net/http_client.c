@@ -36,6 +36,8 @@ enum {
 	KEPT_IDLE_CALLS = 4,            /* the others go when they were not needed for KEPT_IDLE_S */
 	KEPT_IDLE_S = 10,
 	KEPT_BUF_BYTES = 8 << 10,       /* a larger buffer is not kept with its call */
+	RECEIVE_BYTES = 4 << 10,        /* libcurl's buffer for each call under way */
+	EXPECT_BYTES = 1 << 20,         /* libcurl asks whether it may send a larger body */
 };
 
 struct http_client {
@@ -371,8 +373,9 @@ static void set_lines(struct http_call *call, size_t count)
 	curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->lines);
 }
 
-static void set_headers(struct http_call *call, const char *const *headers)
+static void set_headers(struct http_call *call, const struct http_request *request)
 {
+	const char *const *headers = request->headers;
 	bool typed = false;
 	size_t count = 0;
 
@@ -380,10 +383,12 @@ static void set_headers(struct http_call *call, const char *const *headers)
 		typed = typed || strncasecmp(headers[count], "Content-Type:", 13) == 0;
 		add_header(call, headers[count]);
 	}
-	/* A name without a value keeps libcurl from adding its own.  With Expect, bodies over 1 MiB would wait a
-	 * second for a 100-continue. */
-	add_header(call, "Expect:");
-	count += 2;
+	/* A name without a value keeps libcurl from adding its own.  With Expect, the body would wait a second for a
+	 * 100-continue. */
+	if (request->body_bytes >= EXPECT_BYTES) {
+		add_header(call, "Expect:");
+		count++;
+	}
 	if (!typed) {
 		add_header(call, "Content-Type:");
 		count++;
@@ -450,6 +455,7 @@ static void set_protocol(struct http_call *call)
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, call->client->user_agent);    /* a proxy's CONNECT has it, too */
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+	curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BYTES);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -465,7 +471,7 @@ static void set_wishes(struct http_call *call, const struct http_request *reques
 
 	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	if (request->direct || request->public_only || !call->client->proxied)
-		curl_easy_setopt(call->easy, CURLOPT_PROXY, "");
+		curl_easy_setopt(call->easy, CURLOPT_NOPROXY, "*");
 	if (request->unix_path != NULL)
 		curl_easy_setopt(call->easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_path);
 	curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, request->method);
@@ -520,7 +526,7 @@ static void set_request(struct http_call *call, const struct http_request *reque
 	if (call->url == NULL || strcmp(call->url, request->url) != 0)
 		set_url(call, request->url);
 	curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, (long)timeout_of(request));
-	set_headers(call, request->headers);
+	set_headers(call, request);
 	set_body(call, request);
 }
 

@@ -484,21 +484,25 @@ static void test_start_in_completion(void **state)
 static void test_large_body_without_delay(void **state)
 {
 	static const struct peer_step step = { .body = "ok" };
+	static const size_t sizes[] = { 1 << 20, (1 << 20) + 1, 3 << 20 };
 	struct fixture fixture;
 	struct http_request request;
 	struct outcome outcome;
-	char *body = xcalloc(1, (3 << 20) + 1);
+	char *body = xcalloc(1, 3 << 20);
 
 	(void)state;
 	memset(body, 'x', 3 << 20);
 	setup(&fixture, &step, 1);
 	request = request_to(&fixture);
 	request.body = body;
-	request.body_bytes = 3 << 20;
-	run_one(&fixture, &request, &outcome);
-	assert_false(outcome.failed);
-	assert_int_equal(strlen(fixture.peer.requests[0].body), 3 << 20);
-	free(outcome.body);
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		request.body_bytes = sizes[i];
+		run_one(&fixture, &request, &outcome);
+		assert_false(outcome.failed);
+		assert_int_equal(strlen(fixture.peer.requests[i].body), sizes[i]);
+		assert_null(http_peer_header(&fixture.peer.requests[i], "Expect"));
+		free(outcome.body);
+	}
 	teardown(&fixture);
 	free(body);
 }
@@ -567,6 +571,39 @@ static void test_unanswering_metadata_through_no_proxy(void **state)
 	unsetenv("http_proxy");
 	teardown(&fixture);
 	close(fd);
+}
+
+/* Whoever keeps the proxy's log sees who connects, and nothing of the request. */
+static void test_a_proxy_is_told_who_connects(void **state)
+{
+	static const struct peer_step step = { .status = 403, .body = "no" };
+	static const char *const headers[] = { "Authorization: secret", "X-One: 1", NULL };
+	struct fixture fixture;
+	struct http_request request;
+	struct outcome outcome;
+	const struct peer_request *came;
+	char proxy[64];
+
+	(void)state;
+	setup(&fixture, &step, 1);
+	http_client_destroy(fixture.client);
+	snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", fixture.peer.port);
+	setenv("https_proxy", proxy, 1);
+	fixture.client = http_client_create(fixture.loop, NULL, &(struct http_client_options){ .user_agent = "gantry/7" });
+	request = request_to(&fixture);
+	request.url = "https://aws.test/path";
+	request.headers = headers;
+	run_one(&fixture, &request, &outcome);
+	assert_true(outcome.failed);
+	free(outcome.body);
+	assert_int_equal(fixture.peer.request_count, 1);
+	came = &fixture.peer.requests[0];
+	assert_memory_equal(came->head, "CONNECT aws.test:443 HTTP/1.1\r\n", 31);
+	assert_string_equal(http_peer_header(came, "User-Agent"), "gantry/7");
+	assert_null(http_peer_header(came, "Authorization"));
+	assert_null(http_peer_header(came, "X-One"));
+	unsetenv("https_proxy");
+	teardown(&fixture);
 }
 
 static const char slow_name[] = "slow.test";
@@ -782,26 +819,109 @@ static void test_nothing_is_left_of_the_call_before(void **state)
 	teardown(&fixture);
 }
 
-static void test_many_at_once(void **state)
-{
-	static const struct peer_step step = { .body = "ok" };
-	static struct outcome outcomes[300];
-	struct fixture fixture;
-	struct http_request request;
+enum { MANY = 300 };
 
-	(void)state;
-	setup(&fixture, &step, 1);
-	request = request_to(&fixture);
-	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
-		outcomes[i] = (struct outcome){ .fixture = &fixture };
-		http_client_start(fixture.client, &request, on_done, &outcomes[i]);
+/* At once. */
+static void run_many(struct fixture *fixture, size_t count)
+{
+	static struct outcome outcomes[MANY];
+	struct http_request request = request_to(fixture);
+
+	for (size_t i = 0; i < count; i++) {
+		outcomes[i] = (struct outcome){ .fixture = fixture };
+		http_client_start(fixture->client, &request, on_done, &outcomes[i]);
 	}
-	wait_for(&fixture, ARRAY_SIZE(outcomes));
-	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+	wait_for(fixture, fixture->told + (unsigned)count);
+	for (size_t i = 0; i < count; i++) {
 		assert_string_equal(outcomes[i].body, "ok");
 		free(outcomes[i].body);
 	}
+}
+
+static void test_many_at_once(void **state)
+{
+	static const struct peer_step step = { .body = "ok" };
+	struct fixture fixture;
+
+	(void)state;
+	setup(&fixture, &step, 1);
+	run_many(&fixture, MANY);
 	teardown(&fixture);
+}
+
+enum { CLOCKS = CLOCK_TAI + 1 };
+
+static struct timespec shown[CLOCKS];
+static bool stopped;            /* all clocks show that */
+static unsigned cleaned;
+
+/* Takes the place of libc's. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	static int (*real)(clockid_t, struct timespec *);
+
+	if (stopped && clock >= 0 && clock < CLOCKS) {
+		*now = shown[clock];
+		return 0;
+	}
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+	return real(clock, now);
+}
+
+/* So that the test alone says when time passes. */
+static void stop_clocks(void)
+{
+	for (clockid_t clock = 0; clock < CLOCKS; clock++)
+		clock_gettime(clock, &shown[clock]);
+	stopped = true;
+}
+
+/* Takes the place of libcurl's. */
+void curl_easy_cleanup(CURL *easy)
+{
+	void (*real)(CURL *);
+
+	cleaned++;
+	*(void **)&real = dlsym(RTLD_NEXT, "curl_easy_cleanup");
+	real(easy);
+}
+
+/* Lets eleven seconds pass, after which so many have gone in all. */
+static void pass(struct fixture *fixture, unsigned want)
+{
+	for (size_t i = 0; i < CLOCKS; i++)
+		shown[i].tv_sec += 11;
+	while (cleaned < want)
+		ev_run(fixture->loop, EVRUN_ONCE);
+	assert_int_equal(cleaned, want);
+}
+
+/* Of twenty that are kept five were there when the first ten seconds began, and weren't needed in them.  Then ten of the
+ * other fifteen are needed, and then none. */
+static void test_kept_calls_go_when_nobody_needs_them(void **state)
+{
+	static const struct peer_step step = { .body = "ok" };
+	struct fixture fixture;
+
+	(void)state;
+	alarm(LATE_S);
+	stop_clocks();
+	setup(&fixture, &step, 1);
+	cleaned = 0;
+	run_many(&fixture, 20);
+	assert_int_equal(cleaned, 0);
+	pass(&fixture, 5);
+	run_many(&fixture, 10);
+	pass(&fixture, 5 + 5);
+	pass(&fixture, 20 - 4);
+	/* These are enough for who asks seldom. */
+	run_many(&fixture, 4);
+	assert_int_equal(cleaned, 20 - 4);
+	teardown(&fixture);
+	assert_int_equal(cleaned, 20);
+	stopped = false;
+	alarm(0);
 }
 
 int main(void)
@@ -822,11 +942,13 @@ int main(void)
 		cmocka_unit_test(test_large_body_without_delay),
 		cmocka_unit_test(test_descriptors_close_on_exec),
 		cmocka_unit_test(test_unanswering_metadata_through_no_proxy),
+		cmocka_unit_test(test_a_proxy_is_told_who_connects),
 		cmocka_unit_test(test_slow_names_block_nothing),
 		cmocka_unit_test(test_libcurl_fails),
 		cmocka_unit_test(test_libcurl_stalls),
 		cmocka_unit_test(test_nothing_is_left_of_the_call_before),
 		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_kept_calls_go_when_nobody_needs_them),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -495,6 +495,36 @@ static void test_strange_servers(void **state)
 	}
 }
 
+/* Before it was believed, and without an end. */
+static void test_limits_of_a_reply(void **state)
+{
+	enum { PART_BYTES = 1 << 20, PARTS = LIMIT_REDIS_REPLY_BYTES / PART_BYTES };
+	static const char most[] = "*1048576\r\n", more[] = "*1048577\r\n", text[] = "$99999999\r\n";
+	struct redis_codec *codec = redis_codec_create();
+	char *part = xcalloc(PART_BYTES, 1);
+	redisReply *reply;
+	struct error err;
+
+	(void)state;
+	assert_true(redis_codec_feed(codec, most, strlen(most), &err));
+	assert_true(redis_codec_next(codec, &reply, &err));
+	redis_codec_destroy(codec);
+	codec = redis_codec_create();
+	assert_true(redis_codec_feed(codec, more, strlen(more), &err));
+	assert_false(redis_codec_next(codec, &reply, &err));
+	redis_codec_destroy(codec);
+	codec = redis_codec_create();
+	assert_true(redis_codec_feed(codec, text, strlen(text), &err));
+	for (int i = 0; i < PARTS - 1; i++) {
+		assert_true(redis_codec_feed(codec, part, PART_BYTES, &err));
+		assert_true(redis_codec_next(codec, &reply, &err));
+		assert_null(reply);
+	}
+	assert_false(redis_codec_feed(codec, part, PART_BYTES, &err));
+	redis_codec_destroy(codec);
+	free(part);
+}
+
 /* Three ways of silence, at the same time: nobody accepts, nobody greets, nobody answers. */
 static void test_black_holes(void **state)
 {
@@ -590,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_server_killed_in_the_middle),
 		cmocka_unit_test(test_closed_while_quiet),
 		cmocka_unit_test(test_strange_servers),
+		cmocka_unit_test(test_limits_of_a_reply),
 		cmocka_unit_test(test_black_holes),
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_bad_url),
