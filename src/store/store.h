@@ -2,7 +2,8 @@
 /* store.h - what we remember of a job, and who may act on it.
  *
  * Every call is asynchronous: its completion runs once and never from inside the call.  What changes
- * something is durable, or has failed, by then.  Such calls made in one turn of the loop share one commit;
+ * something is durable, or has failed, by then; where the disk or the server failed nobody can say whether it
+ * is done, and others may see it.  Such calls made in one turn of the loop share one commit;
  * they take effect in the order they were made.  What only reads waits for no commit, ours or another's; it
  * sees all that was completed before it was asked, and may or may not see what is under way.
  *
@@ -53,8 +54,8 @@ typedef void store_done_fn(void *arg, const struct error *err);
  * permissions, damage, a schema newer than we are.  ERROR_TEMPORARY: without migrate, the schema is not
  * there yet or is older: whoever may migrate has not done it. */
 struct store *store_open(const char *url, const struct store_options *options, struct error *err);
-/* Outstanding completions run with ERROR_TEMPORARY first; they must make no new calls.  A completion may
- * close its store.  NULL is allowed. */
+/* Outstanding completions run first: with ERROR_TEMPORARY, or with the truth where it is known by then.  New calls that
+ * they make fail likewise.  A completion may close its store.  NULL is allowed. */
 void store_close(struct store *store);
 
 /* -- owners ----------------------------------------------------------------------------------- */
@@ -373,7 +374,7 @@ void store_rest(struct store *store);
 /* What the store measured since it was opened. */
 struct store_figures {
 	uint64_t commits, writes, busy;         /* writes: calls; busy: commits that had to wait for another process */
-	double longest_commit_s;                /* or checkpoint: the loop stood still for it */
+	double longest_commit_s;                /* or reading: the loop stood still for it, not for the disk's sync */
 };
 void store_figures(const struct store *store, struct store_figures *figures);
 

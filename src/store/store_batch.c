@@ -13,7 +13,7 @@ static void rest(struct store_batch *batch)
 
 static void wake(struct store_batch *batch)
 {
-	if (ev_is_active(&batch->later))
+	if (batch->held || ev_is_active(&batch->later))
 		return;
 	ev_prepare_start(batch->loop, &batch->before_wait);
 	ev_idle_start(batch->loop, &batch->no_wait);
@@ -42,7 +42,8 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	batch->run(batch);
+	if (!batch->held)
+		batch->run(batch);
 }
 
 void store_batch_init(struct store_batch *batch, struct ev_loop *loop, store_batch_run_fn *run)
@@ -50,6 +51,7 @@ void store_batch_init(struct store_batch *batch, struct ev_loop *loop, store_bat
 	batch->loop = loop;
 	batch->run = run;
 	batch->closed = NULL;
+	batch->held = false;
 	ev_prepare_init(&batch->before_wait, on_before_wait);
 	ev_idle_init(&batch->no_wait, on_no_wait);
 	ev_init(&batch->later, on_later);
@@ -113,6 +115,11 @@ void store_batch_put_back(struct store_batch *batch, struct list *calls, double 
 	ev_timer_start(batch->loop, &batch->later);
 }
 
+void store_batch_hold(struct store_batch *batch)
+{
+	batch->held = true;
+}
+
 void store_batch_complete(struct store_batch *batch, struct list *calls)
 {
 	bool closed = false;
@@ -120,6 +127,7 @@ void store_batch_complete(struct store_batch *batch, struct list *calls)
 
 	/* cppcheck-suppress autoVariables ; reset below, or the batch is gone */
 	batch->closed = &closed;
+	batch->held = false;
 	list_splice(&batch->finished, calls);
 	while (!closed && (call = list_first(&batch->finished, struct store_call, link)) != NULL) {
 		list_remove(&call->link);

@@ -30,6 +30,7 @@ struct store_batch {
 	struct list waiting;            /* store_call, in order */
 	struct list finished;           /* carried out, completion still to run */
 	bool *closed;                   /* set by store_batch_finish() inside a completion */
+	bool held;
 };
 
 void store_batch_init(struct store_batch *batch, struct ev_loop *loop, store_batch_run_fn *run);
@@ -40,6 +41,8 @@ void store_batch_add(struct store_batch *batch, struct store_call *call);
 void store_batch_take(struct store_batch *batch, struct list *calls);
 /* They go first again, after after_s; what is added meanwhile joins them. */
 void store_batch_put_back(struct store_batch *batch, struct list *calls, double after_s);
+/* From inside run: it is not run again before store_batch_complete(); what is added meanwhile gathers. */
+void store_batch_hold(struct store_batch *batch);
 /* Runs all completions.  The batch may be gone when it returns. */
 void store_batch_complete(struct store_batch *batch, struct list *calls);
 

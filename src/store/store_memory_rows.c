@@ -77,18 +77,20 @@ static bool read_whole(struct store_rows *rows, struct store_row *row, struct er
 static bool next_seq(struct store_rows *rows, int64_t *seq, struct error *err)
 {
 	(void)err;
-	*seq = ++memory_rows_of(rows)->last_seq;
+	*seq = memory_rows_of(rows)->last_seq + 1;
 	return true;
 }
 
 static bool insert(struct store_rows *rows, struct store_row *row, struct error *err)
 {
+	struct memory_rows *memory = memory_rows_of(rows);
 	struct memory_job *at = xnew(struct memory_job);
 
 	(void)err;
 	at->row = *row;
 	at->row.job = job_copy(row->job);
-	list_append(&memory_rows_of(rows)->jobs, &at->link);
+	memory->last_seq = row->job->seq;
+	list_append(&memory->jobs, &at->link);
 	return true;
 }
 
@@ -103,6 +105,7 @@ static bool reopen(struct store_rows *rows, const struct store_row *row, struct 
 	job_destroy(at->row.job);
 	at->row = *row;
 	at->row.job = job;
+	memory->last_seq = job->seq;
 	list_remove(&at->link);
 	list_append(&memory->jobs, &at->link);
 	return true;

@@ -21,6 +21,7 @@ struct store_rules {
 	struct store_rows *rows;
 	struct store_call *call;
 	int64_t now_ms;                 /* steady clock at the start of the call */
+	int64_t next_seq;               /* of the next job that gets a place by this call; 0: not looked up yet */
 };
 
 /* Carries out a call inside the adapter's transaction and fills its outs and its err.  A call that is

@@ -77,6 +77,15 @@ static bool reject(struct store_rules *rules, struct store_row *row, bool *rejec
 	return true;
 }
 
+/* Looked up once a call: nobody else gives places meanwhile. */
+static bool take_seq(struct store_rules *rules, int64_t *seq, struct error *err)
+{
+	if (rules->next_seq == 0 && !rules->rows->ops->next_seq(rules->rows, &rules->next_seq, err))
+		return false;
+	*seq = rules->next_seq++;
+	return true;
+}
+
 bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, bool *rejected, struct error *err)
 {
 	struct store_rows *rows = rules->rows;
@@ -87,7 +96,7 @@ bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, b
 	bool ok;
 
 	*rejected = false;
-	ok = rows->ops->next_seq(rows, &seq, err);
+	ok = take_seq(rules, &seq, err);
 	row->rank = ok ? seq - (job->priority - JOB_PRIORITY_DEFAULT) * STORE_RANK_PER_PRIORITY : 0;
 	if (ok && job->policy == LOCK_LATEST)
 		ok = supersede(rules, row, &ended, &count, err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_sqlite.c - the store of one machine: an SQLite database in WAL mode.
  *
- * Readers never wait for writers; writers are one at a time, over all processes.  synchronous=FULL: a
- * commit is on the disk when its completions run.  gantryctl reads the same file while workers write. */
+ * Readers never wait for writers; writers are one at a time, over all processes.  A commit is on the disk when its
+ * completions run; until then the others can see it already.  gantryctl reads the same file while workers write. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -69,8 +69,9 @@ static void sqlite_close(struct store *store)
 {
 	struct store_sqlite *sqlite = sqlite_of(store);
 
-	store_batch_finish(&sqlite->reads);
+	/* Commits first: their completions may ask for something to be read. */
 	store_sqlite_commit_finish(sqlite);
+	store_batch_finish(&sqlite->reads);
 	sql_finish(sqlite);
 	sqlite3_close(sqlite->db);
 	store_sqlite_fair_close(sqlite);
@@ -156,14 +157,17 @@ static bool set_up(struct store_sqlite *sqlite, bool migrate, struct error *err)
 
 /* The CHECK constraints are for those who write with other programs: our words come from enums, and to check one
  * builds a table of all, which was a quarter of what a commit costs.  Not before the database was looked at: the
- * look would leave them out, too. */
+ * look would leave them out, too.
+ *
+ * The triggers likewise: who has ended is counted by the statements that end and forget, and a place in the order is
+ * always given.  A trigger costs as much as an insertion into an index even where its condition doesn't hold. */
 static bool trust_ourselves(struct store_sqlite *sqlite, struct error *err)
 {
 	bool ok = sqlite3_exec(sqlite->db, "PRAGMA ignore_check_constraints = ON", NULL, NULL, NULL) == SQLITE_OK;
 
 	if (!ok)
 		store_sqlite_error(sqlite, err, "cannot set up");
-	return ok;
+	return ok && store_sqlite_obey_triggers(sqlite, false, err);
 }
 
 /* The loop does not run yet, so waiting is allowed; the others are asked to pause from the start, as whoever
@@ -230,10 +234,9 @@ struct store *store_sqlite_open(const char *rest, const struct store_options *op
 	sqlite->fair_fd = -1;
 	store_sqlite_read_init(sqlite);
 	store_sqlite_commit_init(sqlite);
-	if (open_database(sqlite, options, err)) {
-		store_sqlite_commit_watch(sqlite);
+	if (open_database(sqlite, options, err) &&
+		(options->loop == NULL || options->read_only || store_sqlite_commit_open(sqlite, err)))
 		return &sqlite->store;
-	}
 	sqlite_close(&sqlite->store);
 	return NULL;
 }

@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_sqlite_commit.c - the calls of one turn of the loop become one durable commit.
+/* store_sqlite_commit.c - the calls of one turn of the loop become one commit, which is made durable before they
+ * complete.
  *
  * BEGIN IMMEDIATE takes the write lock before anything is read, so a call's checks and its writes see
  * the same rows.  When another process holds the lock the batch waits on a timer and grows meanwhile:
  * sleeping here would stall every message and watch of this worker.
  *
- * A commit costs one fsync of the log.  Copying the log back into the database costs two more, so it is
- * not left to whichever commit passes the mark (wal_autocheckpoint) but done from a timer between them. */
+ * COMMIT lets go of the lock before the disk has anything; one sync later (store_sqlite_sync.c) the calls complete.
+ * There is one commit at a time: what is asked during a sync gathers, so that commits get larger where the disk is
+ * slow, and go at once where nothing else happens. */
 #include "base/clock.h"
 #include "base/random.h"
 #include "store/store_rules.h"
 #include "store/store_sqlite.h"
 
 enum {
-	CHECKPOINT_PAGES = 1000,        /* length of the log that makes a checkpoint worth its fsyncs */
-	LONG_LOG_PAGES = 4000,          /* and this one makes it worth to keep the writers out */
-	FORCE_WAIT_MS = 50,             /* how long the loop may stand still for them, and for readers */
-	FORCE_PAUSE_S = 1,
-	BUSY_FIRST_MS = 1,              /* doubled at each of the first tries */
-	BUSY_DOUBLINGS = 2,
-	BUSY_MAX_MS = 4,                /* about as long as a commit: who sleeps for longer lets the others' turns pass */
+	BUSY_WAIT_MS = 1,               /* who sleeps for longer lets the others' turns pass */
 	BUSY_GIVE_UP_S = 30,
 	BUSY_ASK_MS = 100,              /* who has waited so long asks the others to pause */
 	GIVE_WAY_MS = 10,               /* the pause, in which whoever asks tries at least once */
+	CROWD_CALLS = 16,               /* a commit with so many calls is followed by others alike, */
+	CROWD_US = 100,                 /* which gather for so long for each call of it, */
+	CROWD_MAX_MS = 5,               /* so long at most */
 };
 
 /* -- the calls of a batch ------------------------------------------------------------------------ */
@@ -123,6 +122,23 @@ static void note_committed(struct store_sqlite *sqlite, struct list *calls)
 	}
 }
 
+/* Changes whenever something was committed, here or in another process. */
+static uint32_t data_version(const struct store_sqlite *sqlite)
+{
+	uint32_t version = 0;
+
+	sqlite3_file_control(sqlite->db, NULL, SQLITE_FCNTL_DATA_VERSION, &version);
+	return version;
+}
+
+/* A commit that writes nothing may rest on what another has written and not made durable yet: so it waits for the
+ * disk, too.  Where nobody has written anything it does not, and an idle store leaves the disk alone. */
+static void note_others(struct store_sqlite *sqlite)
+{
+	if (data_version(sqlite) != sqlite->version)
+		sqlite->unsynced = true;
+}
+
 /* When a call fails in a batch of several, nothing is completed yet: again is set, and the batch is to be
  * run once more, each by itself. */
 static bool commit_calls(struct store_sqlite *sqlite, struct list *calls, bool *again, struct error *err)
@@ -136,8 +152,20 @@ static bool commit_calls(struct store_sqlite *sqlite, struct list *calls, bool *
 		note_committed(sqlite, calls);
 		return true;
 	}
-	roll_back(sqlite);
 	return false;
+}
+
+static bool run_locked(struct store_sqlite *sqlite, struct list *calls, bool *again, struct error *err)
+{
+	bool ok;
+
+	note_others(sqlite);
+	ok = store_sqlite_sync_renew(sqlite, err) && store_sqlite_obey_newer(sqlite, err) &&
+		commit_calls(sqlite, calls, again, err);
+	if (!ok)
+		roll_back(sqlite);
+	sqlite->version = data_version(sqlite);
+	return ok;
 }
 
 static void start_over(struct store_sqlite *sqlite, struct list *calls)
@@ -151,26 +179,41 @@ static void start_over(struct store_sqlite *sqlite, struct list *calls)
 
 static void have_turn(struct store_sqlite *sqlite)
 {
-	sqlite->busy_tries = 0;
+	sqlite->busy_since_s = 0;
 	store_sqlite_fair_thank(sqlite);
 }
 
 /* The next commit of ours is put off; what is asked for meanwhile joins it. */
-static void give_way(struct store_sqlite *sqlite)
+static void put_off(struct store_sqlite *sqlite, double after_s)
 {
 	struct list none;
 
 	list_init(&none);
-	store_batch_put_back(&sqlite->batch, &none, GIVE_WAY_MS / 1000.0);
+	store_batch_put_back(&sqlite->batch, &none, after_s);
+}
+
+/* Where much is asked for, commits follow one another as fast as the disk lets them, each with little in it, and each
+ * costs a turn with the lock, a sync and pages that the one before has written already.  Where little is asked for
+ * nobody waits. */
+static void gather_crowd(struct store_sqlite *sqlite, const struct list *calls)
+{
+	const struct store_call *call;
+	unsigned count = 0;
+	double wait_ms;
+
+	list_each(call, calls, link)
+		count++;
+	wait_ms = (double)count * CROWD_US / 1000;
+	if (count >= CROWD_CALLS)
+		put_off(sqlite, (wait_ms < CROWD_MAX_MS ? wait_ms : CROWD_MAX_MS) / 1000);
 }
 
 /* Puts the batch off; false when it has been put off for too long. */
 static bool wait_for_lock(struct store_sqlite *sqlite, struct list *calls, struct error *err)
 {
 	double now_s = clock_monotonic_s();
-	double delay_ms = sqlite->busy_tries < BUSY_DOUBLINGS ? BUSY_FIRST_MS << sqlite->busy_tries : BUSY_MAX_MS;
 
-	if (sqlite->busy_tries++ == 0) {
+	if (sqlite->busy_since_s == 0) {
 		sqlite->busy_since_s = now_s;
 		sqlite->store.figures.busy++;
 	}
@@ -182,27 +225,52 @@ static bool wait_for_lock(struct store_sqlite *sqlite, struct list *calls, struc
 		have_turn(sqlite);
 		return false;
 	}
-	store_batch_put_back(&sqlite->batch, calls, delay_ms / 1000 * (0.5 + random_unit()));
+	store_batch_put_back(&sqlite->batch, calls, BUSY_WAIT_MS / 1000.0 * (0.5 + random_unit()));
 	return true;
 }
 
-/* A commit of nothing but rates need not be on the disk; the next one that must be takes it along. */
-static bool set_durable(struct store_sqlite *sqlite, const struct list *calls, struct error *err)
+/* A commit of nothing but rates need not be durable; the next one that must be takes it along. */
+static bool only_rates(const struct list *calls)
 {
 	const struct store_call *call;
-	bool fast = true;
 
-	list_each(call, calls, link)
-		fast = fast && call->kind == CALL_TAKE_RATE;
-	if (fast == sqlite->fast)
-		return true;
-	if (sqlite3_exec(sqlite->db, fast ? "PRAGMA synchronous = NORMAL" : "PRAGMA synchronous = FULL", NULL, NULL,
-		NULL) != SQLITE_OK) {
-		store_sqlite_error(sqlite, err, "cannot set up");
-		return false;
+	list_each(call, calls, link) {
+		if (call->kind != CALL_TAKE_RATE)
+			return false;
 	}
-	sqlite->fast = fast;
 	return true;
+}
+
+/* Their completions wait for the disk; the loop does not, and what it is asked meanwhile is the next commit. */
+static void sync_calls(struct store_sqlite *sqlite, struct list *calls)
+{
+	sqlite->unsynced = false;
+	list_splice(&sqlite->committed, calls);
+	store_batch_hold(&sqlite->batch);
+	store_sqlite_sync_start(sqlite);
+}
+
+/* What was written by a commit that could not be synced is there, and may be gone after a loss of power.  Nobody
+ * can say now, so its calls have failed, as those of a server that went away. */
+static void note_synced(struct store_sqlite *sqlite)
+{
+	struct error err = { 0 };
+
+	if (store_sqlite_sync_ended(sqlite, &err))
+		return;
+	sqlite->unsynced = true;
+	fail_all(&sqlite->committed, &err);
+}
+
+static void on_synced(struct store_thread *thread)
+{
+	struct store_sqlite *sqlite = container_of(thread, struct store_sqlite, sync.thread);
+	struct list calls;
+
+	note_synced(sqlite);
+	list_init(&calls);
+	list_splice(&calls, &sqlite->committed);
+	store_batch_complete(&sqlite->batch, &calls);
 }
 
 static void run_batch(struct store_batch *batch)
@@ -218,13 +286,13 @@ static void run_batch(struct store_batch *batch)
 	store_batch_take(batch, &calls);
 	if (list_empty(&calls))
 		return;
-	ok = set_durable(sqlite, &calls, &err) && sql_run_values(sqlite, SQL_BEGIN, &err, NULL, 0);
+	ok = sql_run_values(sqlite, SQL_BEGIN, &err, NULL, 0);
 	if (!ok && sqlite->failure == SQLITE_BUSY) {
 		if (wait_for_lock(sqlite, &calls, &err))
 			return;
 	} else {
 		have_turn(sqlite);
-		ok = ok && commit_calls(sqlite, &calls, &again, &err);
+		ok = ok && run_locked(sqlite, &calls, &again, &err);
 	}
 	store_note_stall(&sqlite->store, clock_monotonic_s() - began_s);
 	if (again) {
@@ -234,81 +302,49 @@ static void run_batch(struct store_batch *batch)
 	if (!ok)
 		fail_all(&calls, &err);
 	if (store_sqlite_fair_asked(sqlite))
-		give_way(sqlite);
-	store_batch_complete(batch, &calls);
+		put_off(sqlite, GIVE_WAY_MS / 1000.0);
+	else if (ok)
+		gather_crowd(sqlite, &calls);
+	if (ok && sqlite->unsynced && !only_rates(&calls))
+		sync_calls(sqlite, &calls);
+	else
+		store_batch_complete(batch, &calls);
 }
 
-/* -- the log ------------------------------------------------------------------------------------- */
-
-/* Where others never pause, something is always written while the log is being copied, so that it is never
- * copied as a whole, never starts over, and grows without end.  So the last of it is copied with the
- * writers kept out.  We wait for our turn here, with the loop standing still: for so long only, and seldom. */
-static int force_log(struct store_sqlite *sqlite)
-{
-	double now_s = clock_monotonic_s();
-	int code;
-
-	if (now_s - sqlite->forced_s < FORCE_PAUSE_S)
-		return SQLITE_OK;
-	sqlite->forced_s = now_s;
-	sqlite3_busy_timeout(sqlite->db, FORCE_WAIT_MS);
-	code = sqlite3_wal_checkpoint_v2(sqlite->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-	sqlite3_busy_timeout(sqlite->db, 0);
-	return code;
-}
-
-static void on_checkpoint(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	struct store_sqlite *sqlite = container_of(timer, struct store_sqlite, checkpoint);
-	double began_s = clock_monotonic_s();
-	int pages = 0;
-	int code;
-
-	(void)revents;
-	ev_ref(loop);
-	code = sqlite3_wal_checkpoint_v2(sqlite->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, NULL);
-	if (code == SQLITE_OK && pages >= LONG_LOG_PAGES)
-		code = force_log(sqlite);
-	store_note_stall(&sqlite->store, clock_monotonic_s() - began_s);
-	/* Busy: another process is at it.  The next commit asks again. */
-	if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY)
-		log_warn(&sqlite->store.log, "%s: cannot shorten the log, which goes on growing: %s; tried again after "
-			"the next commit", sqlite->path, sqlite3_errmsg(sqlite->db));
-}
-
-/* Every process sees the same long log; the jitter lets the first of them do it for all. */
 static int on_logged(void *arg, sqlite3 *db, const char *name, int pages)
 {
 	struct store_sqlite *sqlite = arg;
 
 	(void)db;
 	(void)name;
-	if (pages < CHECKPOINT_PAGES || ev_is_active(&sqlite->checkpoint))
-		return SQLITE_OK;
-	ev_timer_set(&sqlite->checkpoint, 0.01 + 0.04 * random_unit(), 0);
-	ev_timer_start(sqlite->store.loop, &sqlite->checkpoint);
-	/* A loop that has nothing else left to do need not stay for it. */
-	ev_unref(sqlite->store.loop);
+	sqlite->unsynced = true;
+	store_sqlite_checkpoint_note(sqlite, pages);
 	return SQLITE_OK;
 }
 
 void store_sqlite_commit_init(struct store_sqlite *sqlite)
 {
 	store_batch_init(&sqlite->batch, sqlite->store.loop, run_batch);
-	ev_init(&sqlite->checkpoint, on_checkpoint);
+	list_init(&sqlite->committed);
+	store_sqlite_sync_init(sqlite, on_synced);
+	store_sqlite_checkpoint_init(sqlite);
 }
 
-void store_sqlite_commit_watch(struct store_sqlite *sqlite)
+bool store_sqlite_commit_open(struct store_sqlite *sqlite, struct error *err)
 {
-	if (sqlite->store.loop != NULL)
-		sqlite3_wal_hook(sqlite->db, on_logged, sqlite);
+	sqlite3_wal_hook(sqlite->db, on_logged, sqlite);
+	/* What is there may be of processes that were killed before they could sync it. */
+	sqlite->unsynced = true;
+	return store_sqlite_sync_open(sqlite, err);
 }
 
 void store_sqlite_commit_finish(struct store_sqlite *sqlite)
 {
-	store_batch_finish(&sqlite->batch);
-	if (ev_is_active(&sqlite->checkpoint)) {
-		ev_ref(sqlite->store.loop);
-		ev_timer_stop(sqlite->store.loop, &sqlite->checkpoint);
+	if (store_thread_wait(&sqlite->sync.thread)) {
+		note_synced(sqlite);
+		list_splice(&sqlite->batch.finished, &sqlite->committed);
 	}
+	store_batch_finish(&sqlite->batch);
+	store_sqlite_sync_finish(sqlite);
+	store_sqlite_checkpoint_finish(sqlite);
 }

@@ -54,7 +54,8 @@ static bool finish_ours(struct store_rows *rows, const char *owner, const struct
 	return try(sqlite, SQL_FINISH_OURS, SQL_VALUES(OURS(owner, mine), ATTEMPT(mine), SQL_TEXT(state),
 			SQL_TEXT(mine->reason), SQL_TEXT(mine->detail), SQL_INTEGER(mine->exit_code), SQL_INTEGER(now_ms),
 			SQL_TEXT(rules_needs_key(mine) ? mine->lock_key : ""), SQL_INTEGER(mine->grant)), moved, err) &&
-		(!*moved || store_sqlite_end_attempt(sqlite, mine, &end, err));
+		(!*moved || (store_sqlite_end_attempt(sqlite, mine, &end, err) &&
+			store_sqlite_count_ended(sqlite, mine->state, 1, err)));
 }
 
 static bool note_ours(struct store_rows *rows, const char *owner, const struct job *mine, bool *moved,

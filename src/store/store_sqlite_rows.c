@@ -131,10 +131,17 @@ bool store_sqlite_one_integer(struct store_sqlite *sqlite, sqlite3_stmt *stateme
 	return !failed;
 }
 
+/* Each new job is asked for, too, and one that is not there is known from the index. */
 static bool find(struct store_rows *rows, const char *id, struct store_row **row, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	int64_t any;
 
+	*row = NULL;
+	if (!store_sqlite_one_integer(sqlite, sql_query(sqlite, SQL_ANY_JOB, err, SQL_TEXT(id)), &any, err))
+		return false;
+	if (any == 0)
+		return true;
 	return store_sqlite_one_row(sqlite, sql_query(sqlite, SQL_JOB_BY_ID, err, SQL_TEXT(id)), row, err);
 }
 
@@ -162,6 +169,11 @@ static bool next_seq(struct store_rows *rows, int64_t *seq, struct error *err)
 		NULL, 0), seq, err);
 }
 
+bool store_sqlite_count_ended(struct store_sqlite *sqlite, enum job_state state, int more, struct error *err)
+{
+	return sqlite->obeys_triggers || sql_run(sqlite, SQL_COUNT_ENDED, err, SQL_TEXT(job_state_name(state)), SQL_INTEGER(more));
+}
+
 static bool insert(struct store_rows *rows, struct store_row *row, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
@@ -179,7 +191,8 @@ static bool insert(struct store_rows *rows, struct store_row *row, struct error 
 		SQL_INTEGER(job->message.settled), SQL_TEXT(job->owner), SQL_INTEGER(job->fence),
 		SQL_INTEGER(job->grant), SQL_INTEGER(job->seq), SQL_INTEGER(row->rank)))
 		return false;
-	return sql_run(sqlite, SQL_INSERT_BODY, err, SQL_INTEGER(job->seq), SQL_TEXT(job->body));
+	return sql_run(sqlite, SQL_INSERT_BODY, err, SQL_INTEGER(job->seq), SQL_TEXT(job->body)) &&
+		(!job_state_final(job->state) || store_sqlite_count_ended(sqlite, job->state, 1, err));
 }
 
 /* Body and attempts refer to the job by its seq, which is the row's id, and so they move along. */
@@ -188,7 +201,8 @@ static bool reopen(struct store_rows *rows, const struct store_row *row, struct 
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
 	const struct job *job = row->job;
 
-	return sql_run(sqlite, SQL_REOPEN_BODY, err, SQL_TEXT(job->id), SQL_INTEGER(job->seq)) &&
+	return (sqlite->obeys_triggers || sql_run(sqlite, SQL_COUNT_REOPENED, err, SQL_TEXT(job->id))) &&
+		sql_run(sqlite, SQL_REOPEN_BODY, err, SQL_TEXT(job->id), SQL_INTEGER(job->seq)) &&
 		sql_run(sqlite, SQL_REOPEN_ATTEMPTS, err, SQL_TEXT(job->id), SQL_INTEGER(job->seq)) &&
 		sql_run(sqlite, SQL_REOPEN, err, SQL_TEXT(job->id), SQL_INTEGER(job->seq), SQL_INTEGER(row->rank),
 			SQL_INTEGER(job->not_before_ms), SQL_TEXT(job_state_name(job->state)), SQL_INTEGER(row->wait),
@@ -213,12 +227,14 @@ static bool move(struct store_rows *rows, const struct store_row *row, struct er
 
 static bool end(struct store_rows *rows, const struct store_row *row, struct error *err)
 {
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
 	const struct job *job = row->job;
 
-	return sql_run(store_sqlite_of(rows), SQL_END, err, SQL_INTEGER(job->seq), SQL_TEXT(job_state_name(job->state)),
+	return sql_run(sqlite, SQL_END, err, SQL_INTEGER(job->seq), SQL_TEXT(job_state_name(job->state)),
 		SQL_INTEGER(row->wait), SQL_INTEGER(row->news), SQL_TEXT(job->reason), SQL_TEXT(job->detail),
 		SQL_INTEGER(job->exit_code), SQL_INTEGER(job->finished_ms), SQL_INTEGER(store_row_is_live(row)),
-		SQL_TEXT(job->cancelled_by), SQL_TEXT(job->cancel_reason));
+		SQL_TEXT(job->cancelled_by), SQL_TEXT(job->cancel_reason)) &&
+		store_sqlite_count_ended(sqlite, job->state, 1, err);
 }
 
 static bool write_message(struct store_rows *rows, const struct store_row *row, struct error *err)
@@ -311,7 +327,8 @@ static bool forget(struct store_rows *rows, const struct store_row *row, int64_t
 	return sql_run(sqlite, SQL_FORGET_DELIVERIES, err, SQL_TEXT(job->id)) &&
 		sql_run(sqlite, SQL_FORGET_ATTEMPTS, err, SQL_INTEGER(job->seq)) &&
 		sql_run(sqlite, SQL_FORGET_BODY, err, SQL_INTEGER(job->seq)) &&
-		sql_run(sqlite, SQL_FORGET_JOB, err, SQL_INTEGER(job->seq));
+		sql_run(sqlite, SQL_FORGET_JOB, err, SQL_INTEGER(job->seq)) &&
+		store_sqlite_count_ended(sqlite, job->state, -1, err);
 }
 
 void store_sqlite_rows_ops(struct store_rows_ops *ops)

@@ -169,3 +169,25 @@ bool store_sqlite_check_schema(struct store_sqlite *sqlite, bool migrate, bool c
 	return check_mode(sqlite, err) && (!check || check_integrity(sqlite, err)) &&
 		store_sqlite_migrate(sqlite, store_sqlite_migrations, store_sqlite_version, err);
 }
+
+/* -- triggers ------------------------------------------------------------------------------------ */
+
+bool store_sqlite_obey_triggers(struct store_sqlite *sqlite, bool obey, struct error *err)
+{
+	if (sqlite3_db_config(sqlite->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, (int)obey, NULL) != SQLITE_OK) {
+		store_sqlite_error(sqlite, err, "cannot set up");
+		return false;
+	}
+	sqlite->obeys_triggers = obey;
+	return true;
+}
+
+bool store_sqlite_obey_newer(struct store_sqlite *sqlite, struct error *err)
+{
+	int64_t version;
+
+	if (sqlite->obeys_triggers)
+		return true;
+	return store_sqlite_one_integer(sqlite, sql_query_values(sqlite, SQL_VERSION, err, NULL, 0), &version, err) &&
+		(version <= store_sqlite_version || store_sqlite_obey_triggers(sqlite, true, err));
+}

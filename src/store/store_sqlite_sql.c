@@ -37,6 +37,8 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_ROLLBACK_TO] = "ROLLBACK TO one",
 	[SQL_RELEASE_SAVEPOINT] = "RELEASE one",
 
+	[SQL_VERSION] = "PRAGMA user_version",
+	[SQL_ANY_JOB] = "SELECT 1 FROM jobs WHERE id = ?1",
 	[SQL_JOB_BY_ID] = ROW "WHERE j.id = ?1",
 	[SQL_JOB_WHOLE] = "SELECT b.body, a.request FROM jobs j LEFT JOIN bodies b ON b.job = j.seq"
 		" LEFT JOIN attempts a ON a.job = j.seq AND a.number = j.attempt AND a.step = j.step WHERE j.seq = ?1",
@@ -49,6 +51,8 @@ static const char *const texts[SQL_STATEMENTS] = {
 		" lock_grant, seq, rank) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
 		" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)",
 	[SQL_INSERT_BODY] = "INSERT INTO bodies (job, body) VALUES (?1, ?2)",
+	[SQL_COUNT_ENDED] = "UPDATE ended SET jobs = jobs + ?2 WHERE state = ?1",
+	[SQL_COUNT_REOPENED] = "UPDATE ended SET jobs = jobs - 1 WHERE state = (SELECT state FROM jobs WHERE id = ?1)",
 	[SQL_MOVE] = "UPDATE jobs SET state = ?2, wait = ?3, news = ?4, lock_grant = ?5, not_before_ms = ?6,"
 		" failures = ?7, waits_for = ?8, next_try_ms = ?9, cancelled_by = ?10, cancel_reason = ?11, losses = ?12"
 		" WHERE seq = ?1",
@@ -91,6 +95,7 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_ATTEMPTS] = "SELECT number, step, handle, intended_ms, started_ms, ended_ms, exit_code, end_reason"
 		" FROM attempts WHERE job = (SELECT seq FROM jobs WHERE id = ?1) ORDER BY number, step",
 
+	[SQL_ANY_WAITER] = "SELECT 1 FROM jobs WHERE lock_key = ?1 AND wait = 3 LIMIT 1",
 	[SQL_NEXT_WAITER] = ROW "WHERE j.lock_key = ?1 AND j.wait = 3 ORDER BY j.rank, j.seq LIMIT 1",
 	[SQL_GROUP_HEAD] = ROW "WHERE j.queue = ?1 AND j.message_group = ?2 AND j.open = 1 ORDER BY j.seq LIMIT 1",
 	[SQL_ANY_WAITING] = ROW "WHERE j.lock_key = ?1 AND j.deployer = ?2 AND j.wait > 0 LIMIT 1",
@@ -228,11 +233,11 @@ bool sql_step(struct store_sqlite *sqlite, sqlite3_stmt *statement, bool *failed
 	return code == SQLITE_ROW;
 }
 
+/* The texts that were bound are not looked at again: whoever uses the statement next binds all of its values anew. */
 void sql_done(sqlite3_stmt *statement)
 {
 	/* Its code repeats what sql_step() has told. */
 	sqlite3_reset(statement);
-	sqlite3_clear_bindings(statement);
 }
 
 bool sql_run_values(struct store_sqlite *sqlite, enum sql which, struct error *err,

@@ -6,10 +6,17 @@
 #include "base/mem.h"
 #include "store/store_sqlite.h"
 
+/* Nearly always there is none, which the index knows. */
 static bool next_waiter(struct store_rows *rows, const char *lock_key, struct store_row **row, struct error *err)
 {
 	struct store_sqlite *sqlite = store_sqlite_of(rows);
+	int64_t any;
 
+	*row = NULL;
+	if (!store_sqlite_one_integer(sqlite, sql_query(sqlite, SQL_ANY_WAITER, err, SQL_TEXT(lock_key)), &any, err))
+		return false;
+	if (any == 0)
+		return true;
 	return store_sqlite_one_row(sqlite, sql_query(sqlite, SQL_NEXT_WAITER, err, SQL_TEXT(lock_key)), row, err);
 }
 

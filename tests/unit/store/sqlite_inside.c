@@ -18,6 +18,11 @@ void sql(sqlite3 *db, const char *text)
 		fail_msg("%s: %s", text, sqlite3_errmsg(db));
 }
 
+void obey_triggers(struct store *store)
+{
+	assert_true(store_sqlite_obey_triggers(inside(store), true, NULL));
+}
+
 int64_t number(sqlite3 *db, const char *text)
 {
 	sqlite3_stmt *statement;

@@ -11,6 +11,8 @@ const char *path_of(const struct store_fixture *fixture);
 void sql(sqlite3 *db, const char *text);
 /* The first column of the first row. */
 int64_t number(sqlite3 *db, const char *text);
+/* From now on it leaves to triggers what they do, as an older worker does. */
+void obey_triggers(struct store *store);
 /* A fixture without a store: for tests that fork or spoil the file. */
 int place_setup(void **state);
 void want_open_error(struct store_fixture *fixture, bool migrate, enum error_kind kind, const char *words);

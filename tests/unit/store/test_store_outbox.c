@@ -703,6 +703,27 @@ static void owners_share_a_rate(void **state)
 	assert_true(take(fixture, fixture->a, ask, ERROR_NONE).per_s < 500);
 }
 
+/* Whoever asks for less may not know of those who use it. */
+static void rate_falls_slowly_while_only_less_is_asked_for(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct store_rate_ask ask = { .bucket = "f", .initial_per_s = 10, .begin_per_s = 500, .max_per_s = 1000, .burst = 9, .want = 1 };
+	struct store_rate_ask less = { .bucket = "f", .initial_per_s = 10, .max_per_s = 20, .burst = 9, .want = 1 };
+	double begun_s = clock_monotonic_s(), fallen_per_s;
+
+	assert_true(take(fixture, fixture->a, ask, ERROR_NONE).per_s == 500);
+	clock_shift(10, 0);
+	fallen_per_s = take(fixture, fixture->b, less, ERROR_NONE).per_s;
+	/* A fiftieth a second, and a little more for the real time that goes on. */
+	assert_true(fallen_per_s < 400.1);
+	assert_true(fallen_per_s > 500 * (1 - 0.02 * (clock_monotonic_s() - begun_s)) - 1);
+	clock_shift(10, 0);
+	ask.begin_per_s = 0;
+	assert_true(take(fixture, fixture->a, ask, ERROR_NONE).per_s == fallen_per_s);
+	clock_shift(1000, 0);
+	assert_true(take(fixture, fixture->b, less, ERROR_NONE).per_s == 20);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -728,6 +749,7 @@ int main(void)
 		cmocka_unit_test(rate_begins_where_it_is_said_unless_it_was_throttled),
 		cmocka_unit_test(rate_outlives_a_boot_and_those_who_want_less),
 		cmocka_unit_test(owners_share_a_rate),
+		cmocka_unit_test(rate_falls_slowly_while_only_less_is_asked_for),
 	};
 
 	return fixture_run(tests, ARRAY_SIZE(tests));

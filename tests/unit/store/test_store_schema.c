@@ -148,6 +148,7 @@ static void job_of_an_older_worker_has_its_place(void **state)
 
 	want_admit(fixture, fixture->a, jobs[0]);
 	want_admit(fixture, fixture->a, jobs[1]);
+	obey_triggers(fixture->b);
 	sql(inside(fixture->b)->db, "INSERT INTO jobs (id, project, deployer, queue, lock_key, policy, priority,"
 		" not_before_ms, state, wait, open, live, exit_code, accepted_ms, finished_ms, hidden_until_ms, received_ms,"
 		" deliveries, settled, owner, fence, lock_grant) VALUES ('old', 'p', 'd', 'q', 'p', 'queue', 5, 0, 'waiting', 3,"
@@ -177,6 +178,7 @@ static void jobs_that_an_older_worker_moves_are_counted(void **state)
 	sqlite3 *db = inside(fixture->b)->db;
 	struct job *job = make_job("1", LOCK_PARALLEL);
 
+	obey_triggers(fixture->b);
 	want_admit(fixture, fixture->a, job);
 	want_count(fixture, JOB_QUEUED, 1);
 	sql(db, "UPDATE jobs SET state = 'running', wait = 0, news = 0 WHERE id = '1'");
@@ -197,6 +199,34 @@ static void jobs_that_an_older_worker_moves_are_counted(void **state)
 	job_destroy(job);
 }
 
+/* A worker that was there before it counts itself until then, and leaves it to the triggers afterwards. */
+static void newer_schema_has_its_triggers_obeyed(void **state)
+{
+	struct store_fixture *fixture = *state;
+	sqlite3 *db = inside(fixture->b)->db;
+	struct job *jobs[] = { make_job("1", LOCK_PARALLEL), make_job("2", LOCK_PARALLEL) };
+	char *newer = xasprintf("PRAGMA user_version = %d", store_sqlite_version + 1);
+
+	for (size_t i = 0; i < 2; i++)
+		want_admit(fixture, fixture->a, jobs[i]);
+	sql(db, "CREATE TABLE seen (id TEXT)");
+	sql(db, "CREATE TRIGGER newer AFTER UPDATE OF open ON jobs BEGIN INSERT INTO seen VALUES (NEW.id); END");
+	want_finish(fixture, fixture->a, jobs[0], JOB_CANCELLED, "");
+	want_count(fixture, JOB_CANCELLED, 1);
+	assert_int_equal(number(db, "SELECT count(*) FROM seen"), 0);
+	sql(db, newer);
+	want_finish(fixture, fixture->a, jobs[1], JOB_CANCELLED, "");
+	want_count(fixture, JOB_CANCELLED, 2);
+	assert_int_equal(number(db, "SELECT id = '2' FROM seen"), 1);
+	jobs[1]->message.settled = true;
+	want_note(fixture, fixture->a, jobs[1], ERROR_NONE);
+	want_asked(fixture, fixture->a, store_retry_finished, "2", STORE_ASKED_DONE, "2@-", "");
+	want_count(fixture, JOB_CANCELLED, 1);
+	free(newer);
+	for (size_t i = 0; i < 2; i++)
+		job_destroy(jobs[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +235,7 @@ int main(void)
 		WITH_PLACE(jobs_of_the_first_version_go_on),
 		WITH_STORE(job_of_an_older_worker_has_its_place),
 		WITH_STORE(jobs_that_an_older_worker_moves_are_counted),
+		WITH_STORE(newer_schema_has_its_triggers_obeyed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

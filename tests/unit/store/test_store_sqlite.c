@@ -269,6 +269,25 @@ static void lease_of_another_boot_has_ended(void **state)
 	job_destroy(job);
 }
 
+/* Without waiting for anybody to adopt: the message that has come again is what brings its job to mind. */
+static void redelivery_to_another_boot_frees_the_job(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct job *job = make_job("1", LOCK_QUEUE), *freed;
+	struct heard heard;
+
+	want_admit(fixture, fixture->a, job);
+	sql(inside(fixture->b)->db, "UPDATE owners SET boot_id = 'before', lease_until_ms = 1 << 60 WHERE id = 'a'");
+	assert_int_equal(want_admit(fixture, fixture->b, job), STORE_ADMITTED_OTHERS);
+	freed = read_job(fixture->b, "1");
+	assert_null(freed->owner);
+	job_destroy(freed);
+	want_adopt(fixture, fixture->b, 10, &heard);
+	assert_string_equal(heard_ids(&heard), "1");
+	heard_finish(&heard);
+	job_destroy(job);
+}
+
 /* -- opening ------------------------------------------------------------------------------------- */
 
 static void files_are_private(void **state)
@@ -557,6 +576,7 @@ int main(void)
 		WITH_STORE(reads_wait_for_recovery_without_stopping_the_loop),
 		WITH_PLACE(readers_read_when_nobody_is_there),
 		WITH_STORE(lease_of_another_boot_has_ended),
+		WITH_STORE(redelivery_to_another_boot_frees_the_job),
 		WITH_PLACE(files_are_private),
 		WITH_PLACE(store_that_is_not_there_yet_is_temporary),
 		WITH_PLACE(missing_parent_is_refused),
