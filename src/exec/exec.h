@@ -63,7 +63,7 @@ void exec_destroy(struct exec *exec);
 /* How many fallback steps (capacity providers, then single subnets; at least 1) a launch may walk down. */
 unsigned exec_steps(const struct exec *exec);
 
-/* The frozen parameters of job->attempt (number and step are set), the caller's to free.  NULL with
+/* The frozen parameters of job->attempt (number, step and token are set), the caller's to free.  NULL with
  * ERROR_INVALID: the message asks for what is not allowed, or is too large (the text says how large). */
 char *exec_prepare(struct exec *exec, const struct job *job, struct error *err);
 

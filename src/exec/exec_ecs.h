@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "exec/exec_impl.h"
+#include "exec/pace.h"
 #include "exec/rate_share.h"
 #include "exec/schedule.h"
 
@@ -84,6 +85,7 @@ struct ecs_cluster {
 	struct list describes;          /* calls under way */
 	unsigned calls;
 	struct list news;               /* ecs_watch.news: to be told */
+	double thin_s;                  /* when a call with few tasks went out last */
 	ev_timer timer;
 	unsigned failures;              /* DescribeTasks, in a row */
 	double not_before_s, failing_since_s, logged_s;
@@ -108,6 +110,7 @@ struct exec_ecs {
 	struct list launches;           /* ecs_launch.mine */
 	struct list watches;            /* ecs_watch.mine */
 	struct list looks;              /* ecs_look.mine */
+	struct pace pace;
 	bool events;                    /* state changes come by themselves */
 };
 
@@ -115,11 +118,11 @@ struct exec_ecs {
 char *ecs_request_build(const struct conf_deployer *conf, const struct job *job, struct error *err);
 /* How many ways there are to place a task: each provider with all subnets, then each with one alone. */
 unsigned ecs_request_steps(const struct conf_deployer *conf);
-/* Lent by a frozen request; NULL when it doesn't say.  ecs_request_reads: the members that these read. */
-extern const char *const ecs_request_reads[];
-const char *ecs_request_cluster(const json_t *request);
-const char *ecs_request_container(const json_t *request);
-const char *ecs_request_started_by(const json_t *request);
+/* What a frozen request says, the caller's to free; NULL when it doesn't. */
+char *ecs_request_cluster(const char *request);
+char *ecs_request_definition(const char *request);
+char *ecs_request_container(const char *request);
+char *ecs_request_started_by(const char *request);
 
 /* exec_ecs_verdict.c: how a task that has ended went; container is the judged one.  A stop by us begins with
  * "gantry: "; one because the task did not come to run begins with ecs_provisioning_stop. */
@@ -141,8 +144,8 @@ struct ecs_look {
 	struct aws_call *call;
 	ev_timer timer;                 /* until it begins, or is answered without a call */
 	struct error error;             /* that answer */
-	json_t *request;
-	char *family, *page;            /* page: nextToken, NULL on the first */
+	char *cluster, *family, *started_by;    /* of the frozen request; cluster may be NULL */
+	char *page;                     /* nextToken, NULL on the first */
 	int64_t intended_ms;
 	unsigned pages;
 	size_t asked;                   /* tasks that DescribeTasks was asked about */
@@ -197,9 +200,7 @@ bool ecs_hear(struct exec *exec, const char *handle, const json_t *doc);
 void ecs_set_events(struct exec *exec, bool come);
 /* Looks at it soon, whatever its age. */
 void ecs_watch_hurry(struct ecs_watch *watch);
-/* Seconds until a task of this age is looked at again; pure. */
-double ecs_watch_interval_s(double age_s);
-/* The same for this task, as it is now. */
+/* Seconds until this task is looked at again, as it is now. */
 double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s);
 /* The members of DescribeTasks's answer that a watch reads (aws_request::reads), from the first to the verdict. */
 extern const char *const ecs_watch_reads[];

@@ -13,14 +13,15 @@
 #include "base/mem.h"
 #include "exec/exec_ecs.h"
 
-/* Fargate launches 20 tasks a second for every account; raised quotas are found out.  DescribeTasks takes 20
- * calls a second from all who use the account: the looks of all workers stay below, and those of one that
- * must do without the others far below.  Only where ECS takes launches much faster than from everybody, the
+/* Fargate launches 20 tasks a second for every account; raised quotas are found out.  DescribeTasks takes 20 calls a
+ * second and a hundred at once from all who use the account: the looks of all workers stay below, and those of one
+ * that must do without the others far below.  Only where ECS takes launches much faster than from everybody, the
  * looks at what is launched may be faster, too; and only those of the worker that launched it, as old tasks that
  * are looked at more often would cost the others' CPU for nothing. */
 static const double run_per_s = 20, run_burst = 20, run_max_per_s = 20000, run_alone_max_per_s = 500;
 static const double launches_per_describe = 20;
-static const double describe_per_s = 10, describe_burst = 20, describe_max_per_s = 16, describe_alone_per_s = 7;
+static const double describe_per_s = 10, describe_burst = 50, describe_max_per_s = 16;
+static const double describe_alone_per_s = 7, describe_alone_burst = 20;
 
 static struct list accounts = { &accounts, &accounts };
 
@@ -108,13 +109,13 @@ static void rates_init(struct ecs_account *account, const struct exec_env *env)
 	const struct rate_plan run = {
 		.action = "RunTask", .initial_per_s = run_per_s, .max_per_s = run_max_per_s, .burst = run_burst,
 		.alone_initial_per_s = run_per_s, .alone_max_per_s = fmax(run_alone_max_per_s, env->run_task_per_s),
-		.begin_per_s = env->run_task_per_s, .rates = env->rates,
+		.alone_burst = run_burst, .begin_per_s = env->run_task_per_s, .rates = env->rates,
 		.log = &account->log, .name = name_bucket, .more = more_launches, .arg = account,
 	};
 	const struct rate_plan describe = {
 		.action = "DescribeTasks", .initial_per_s = describe_per_s, .max_per_s = describe_max_per_s,
 		.burst = describe_burst, .alone_initial_per_s = describe_alone_per_s,
-		.alone_max_per_s = describe_alone_per_s,
+		.alone_max_per_s = describe_alone_per_s, .alone_burst = describe_alone_burst,
 		.begin_per_s = env->run_task_per_s / launches_per_describe, .rates = env->rates,
 		.log = &account->log, .name = name_bucket, .more = more_describes, .arg = account,
 	};

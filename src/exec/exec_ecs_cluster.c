@@ -17,11 +17,14 @@
 
 enum {
 	REPEAT_LOG_S = 300,
+	THIN = ECS_DESCRIBE_MAX / 2,
 	LIMIT_CALLS_DUE = 50,                   /* are counted; more are not asked for at once */
 };
 static const double retry_first_s = 0.5, retry_max_s = 30, human_retry_s = 60;
 static const double at_once_s = 0.002;          /* a timer may come this much early */
-static const double ahead_max_s = 15;           /* what would be due by then may come along */
+/* Calls with less than half of the tasks that they have room for don't follow each other faster; until then it is seen
+ * so often whether there are more. */
+static const double thin_every_s = 0.2, thin_check_s = 0.02;
 
 struct ecs_describe {
 	struct list link;               /* ecs_cluster.describes */
@@ -231,7 +234,13 @@ static void on_described(void *arg, const struct aws_reply *reply, const struct 
 
 /* -- looking ---------------------------------------------------------------------------------------- */
 
-/* Takes off the schedule what is due, and what would be due within half of its interval. */
+/* How much earlier than it is due a task comes along with others. */
+static double ahead_s(const struct ecs_watch *watch, double now_s)
+{
+	return pace_ahead_s(ecs_watch_pace_s(watch, now_s));
+}
+
+/* Takes off the schedule what is due, and what comes along. */
 static size_t gather(struct ecs_cluster *cluster, double now_s, struct ecs_watch **watches)
 {
 	struct schedule_entry *entry;
@@ -239,10 +248,9 @@ static size_t gather(struct ecs_cluster *cluster, double now_s, struct ecs_watch
 
 	while (count < ECS_DESCRIBE_MAX && (entry = schedule_first(&cluster->schedule)) != NULL) {
 		struct ecs_watch *watch = container_of(entry, struct ecs_watch, entry);
-		double half_s = ecs_watch_pace_s(watch, now_s) / 2;
-		double ahead_s = count == 0 ? at_once_s : half_s < ahead_max_s ? half_s : ahead_max_s;
+		double by_s = now_s + (count == 0 ? at_once_s : ahead_s(watch, now_s));
 
-		if (entry->due_s > now_s + ahead_s || (watch->alone && count > 0))
+		if (entry->due_s > by_s || (watch->alone && count > 0))
 			break;
 		schedule_remove(&cluster->schedule, entry);
 		watches[count++] = watch;
@@ -290,6 +298,17 @@ static unsigned calls_due(const struct ecs_cluster *cluster, double now_s)
 	return (unsigned)((due + ECS_DESCRIBE_MAX - 1) / ECS_DESCRIBE_MAX);
 }
 
+/* How long the first look waits for others to come along, at least. */
+static double company_wait_s(const struct ecs_cluster *cluster, const struct ecs_watch *first, double now_s)
+{
+	double left_s = cluster->thin_s + thin_every_s - now_s;
+	double by_s = now_s + ahead_s(first, now_s);
+
+	if (left_s <= at_once_s || first->alone || schedule_due(&cluster->schedule, by_s, THIN) >= THIN)
+		return 0;
+	return left_s < thin_check_s ? left_s : thin_check_s;
+}
+
 static void cluster_run(struct ecs_cluster *cluster)
 {
 	double now_s = clock_monotonic_s(), wait_s;
@@ -297,15 +316,24 @@ static void cluster_run(struct ecs_cluster *cluster)
 	unsigned due = calls_due(cluster, now_s);
 
 	while (cluster->calls < LIMIT_ECS_DESCRIBES && cluster->not_before_s <= now_s + at_once_s) {
-		const struct schedule_entry *first = schedule_first(&cluster->schedule);
+		struct schedule_entry *first = schedule_first(&cluster->schedule);
+		size_t count;
 
 		if (first == NULL || first->due_s > now_s + at_once_s)
 			break;
+		wait_s = company_wait_s(cluster, container_of(first, struct ecs_watch, entry), now_s);
+		if (wait_s > 0) {
+			ecs_arm(cluster->account, &cluster->timer, wait_s);
+			return;
+		}
 		if (!ecs_account_take_describe(cluster->account, due > 0 ? due-- : 1, &wait_s)) {
 			ecs_arm(cluster->account, &cluster->timer, wait_s);
 			return;
 		}
-		describe_send(cluster, watches, gather(cluster, now_s, watches));
+		count = gather(cluster, now_s, watches);
+		if (count < THIN && !watches[0]->alone)
+			cluster->thin_s = now_s;
+		describe_send(cluster, watches, count);
 	}
 	rearm(cluster);
 }

@@ -21,8 +21,9 @@ static void look_free(struct ecs_look *look)
 	aws_call_cancel(look->call);
 	ev_timer_stop(look->exec->account->loop, &look->timer);
 	list_remove(&look->mine);
-	json_decref(look->request);
+	free(look->cluster);
 	free(look->family);
+	free(look->started_by);
 	free(look->page);
 	free(look);
 }
@@ -75,7 +76,7 @@ static void next_page(struct ecs_look *look)
 		error_set(&err, ERROR_LOST, "more than %d stopped tasks of %s: too many to look through",
 			LIMIT_LOOK_PAGES * ECS_LIST_MAX, look->family);
 		log_warn(&look->exec->face.log, "%s; whether the launch %s has happened stays unknown, and its job fails as uncertain",
-			err.text, ecs_request_started_by(look->request));
+			err.text, look->started_by);
 		look_end(look, NULL, &err);
 	} else
 		list_stopped(look);
@@ -84,7 +85,6 @@ static void next_page(struct ecs_look *look)
 static void on_described(void *arg, const struct aws_reply *reply, const struct error *err)
 {
 	struct ecs_look *look = arg;
-	const char *wanted = ecs_request_started_by(look->request);
 	const json_t *task;
 	struct error unseen;
 	size_t i;
@@ -98,7 +98,7 @@ static void on_described(void *arg, const struct aws_reply *reply, const struct 
 		const char *started_by = json_at_string(task, "startedBy");
 		const char *arn = json_at_string(task, "taskArn");
 
-		if (started_by != NULL && arn != NULL && strcmp(started_by, wanted) == 0) {
+		if (started_by != NULL && arn != NULL && strcmp(started_by, look->started_by) == 0) {
 			look_end(look, arn, NULL);
 			return;
 		}
@@ -128,7 +128,7 @@ static void describe(struct ecs_look *look, const json_t *arns)
 	}
 	look->asked = count;
 	look->call = ecs_call(look->exec->account, "DescribeTasks",
-		ecs_describe_input(ecs_request_cluster(look->request), tasks, count), on_described, look);
+		ecs_describe_input(look->cluster, tasks, count), on_described, look);
 }
 
 static void on_stopped_listed(void *arg, const struct aws_reply *reply, const struct error *err)
@@ -146,7 +146,7 @@ static void on_stopped_listed(void *arg, const struct aws_reply *reply, const st
 
 static void list_stopped(struct ecs_look *look)
 {
-	json_t *input = ecs_list_stopped_input(ecs_request_cluster(look->request), look->family, look->page);
+	json_t *input = ecs_list_stopped_input(look->cluster, look->family, look->page);
 
 	look->call = ecs_call(look->exec->account, "ListTasks", input, on_stopped_listed, look);
 }
@@ -174,8 +174,7 @@ static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
 		return;
 	}
 	look->call = ecs_call(look->exec->account, "ListTasks",
-		ecs_list_started_by_input(ecs_request_cluster(look->request), ecs_request_started_by(look->request), NULL),
-		on_running_listed, look);
+		ecs_list_started_by_input(look->cluster, look->started_by, NULL), on_running_listed, look);
 }
 
 void ecs_look(struct exec *exec, const char *request, const char *token, int64_t intended_ms,
@@ -183,7 +182,7 @@ void ecs_look(struct exec *exec, const char *request, const char *token, int64_t
 {
 	struct exec_ecs *ecs = container_of(exec, struct exec_ecs, face);
 	struct ecs_look *look = xnew(struct ecs_look);
-	const char *definition;
+	char *definition = ecs_request_definition(request);
 
 	/* The token is in no listing; startedBy was made from the same attempt. */
 	(void)token;
@@ -191,14 +190,15 @@ void ecs_look(struct exec *exec, const char *request, const char *token, int64_t
 	look->done = done;
 	look->arg = arg;
 	look->intended_ms = intended_ms;
-	look->request = json_at_parse(request, strlen(request), NULL);
+	look->cluster = ecs_request_cluster(request);
+	look->started_by = ecs_request_started_by(request);
 	list_append(&ecs->looks, &look->mine);
 	ev_timer_init(&look->timer, on_time, 0., 0.);
-	definition = json_at_string(look->request, "taskDefinition");
-	if (definition == NULL || ecs_request_started_by(look->request) == NULL)
+	if (definition == NULL || look->started_by == NULL)
 		error_set(&look->error, ERROR_LOST, "the stored launch parameters can't be read");
 	else
 		look->family = ecs_family_of(definition);
+	free(definition);
 	/* A launch may not be listed in its first moments, so looking at once would prove nothing.  It is the last
 	 * asking that counts, by whomever: an owner that died may have asked just before. */
 	ecs_arm(ecs->account, &look->timer, look->error.kind != ERROR_NONE ? 0 : (double)ECS_SETTLE_MS / 1000);

@@ -5,7 +5,7 @@
  * the same text: no time, no host, no order by chance, because ECS answers a repeat under one token
  * only if every parameter is the same.  So the order below is not to be changed, nor what is left out.
  *
- * startedBy is made from the attempt, so that a listing by it finds this launch and no other. */
+ * startedBy is made from the attempt's token, so that a listing by it finds this launch and no other. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +13,11 @@
 
 #include "base/buf.h"
 #include "base/json_at.h"
+#include "base/json_read.h"
 #include "base/json_write.h"
 #include "base/mem.h"
 #include "exec/exec_ecs.h"
 #include "job/job_message.h"
-#include "job/job_token.h"
 #include "job/template.h"
 
 enum {
@@ -371,12 +371,9 @@ static bool put_tags(struct request *request)
 
 static bool put_started_by(struct request *request)
 {
-	const struct job *job = request->job;
-	char *token = job_token(job->id, job->attempt.number, job->attempt.step);
 	char text[LIMIT_ECS_STARTED_BY_BYTES + 1];
 
-	snprintf(text, sizeof(text), "gantry/%.*s", STARTED_BY_DIGITS, token);
-	free(token);
+	snprintf(text, sizeof(text), "gantry/%.*s", STARTED_BY_DIGITS, request->job->attempt.token);
 	return put_text(request, "startedBy", text);
 }
 
@@ -437,19 +434,30 @@ char *ecs_request_build(const struct conf_deployer *conf, const struct job *job,
 	return text;
 }
 
-const char *const ecs_request_reads[] = { "cluster", "overrides", "containerOverrides", "name", "startedBy", NULL };
-
-const char *ecs_request_cluster(const json_t *request)
+char *ecs_request_cluster(const char *request)
 {
-	return json_at_string(request, "cluster");
+	static const char *const path[] = { "cluster", NULL };
+
+	return json_read_string(request, path);
 }
 
-const char *ecs_request_container(const json_t *request)
+char *ecs_request_definition(const char *request)
 {
-	return json_at_string(request, "overrides.containerOverrides[0].name");
+	static const char *const path[] = { "taskDefinition", NULL };
+
+	return json_read_string(request, path);
 }
 
-const char *ecs_request_started_by(const json_t *request)
+char *ecs_request_container(const char *request)
 {
-	return json_at_string(request, "startedBy");
+	static const char *const path[] = { "overrides", "containerOverrides", "name", NULL };
+
+	return json_read_string(request, path);
+}
+
+char *ecs_request_started_by(const char *request)
+{
+	static const char *const path[] = { "startedBy", NULL };
+
+	return json_read_string(request, path);
 }

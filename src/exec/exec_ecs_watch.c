@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exec_ecs_watch.c - waits for the end of a task, by what is seen or heard of it.
  *
- * A task is looked at every second while it is young and more seldom with its age, so that a short
- * deployment is not kept waiting and ten thousand long ones cost a few calls a second.  Where events tell
- * of its changes, it is looked at once, as the first ones may have come before its watch, and then every
- * five minutes: events are fast, and looks are the truth.  Both are judged alike; what is older than what
+ * How often a task is looked at is said in pace.h; what its deployer's earlier tasks took is learned here.  Where
+ * events tell of its changes, it is looked at once, as the first ones may have come before its watch, and then
+ * every five minutes: events are fast, and looks are the truth.  Both are judged alike; what is older than what
  * was seen already (its version says so) is not.
  *
  * A task that is MISSING may not be visible yet, or not any more.  Only when it has stayed away for five
@@ -20,30 +19,24 @@
 #include "base/mem.h"
 #include "exec/exec_ecs.h"
 
-static const double interval_min_s = 1, interval_max_s = 30;
 static const double missing_interval_s = 2, stopping_interval_s = 2;
+static const double visible_s = 1;              /* a task that is younger need not be visible yet */
+static const double hurry_s = 1;
 static const double heard_s = 0.25;             /* those that are heard of meanwhile are asked about together */
 static const double after_deadline_s = 0.05;
 
 const char *const ecs_watch_reads[] = {
 	"tasks", "taskArn", "failures", "arn", "reason",        /* ecs_find_task() */
-	"version", "lastStatus", "startedAt",                   /* below */
-	"stoppedAt", "stopCode", "stoppedReason", "containers", "name", "exitCode",     /* ecs_verdict(), with "reason" */
+	"version", "lastStatus", "createdAt", "startedAt", "stoppedAt", /* below */
+	"stopCode", "stoppedReason", "containers", "name", "exitCode",     /* ecs_verdict(), with "reason" */
 	NULL
 };
 
-double ecs_watch_interval_s(double age_s)
-{
-	double interval_s = age_s / 10;
-
-	return interval_s < interval_min_s ? interval_min_s : interval_s > interval_max_s ? interval_max_s : interval_s;
-}
-
 /* -- when to look ----------------------------------------------------------------------------------- */
 
-static bool events_come(const struct ecs_watch *watch)
+static struct exec_ecs *deployer_of(const struct ecs_watch *watch)
 {
-	return container_of(watch->face.exec, struct exec_ecs, face)->events;
+	return container_of(watch->face.exec, struct exec_ecs, face);
 }
 
 /* Seconds until the task has to run; negative: it should.  False: it may take its time. */
@@ -57,11 +50,11 @@ static bool deadline(const struct ecs_watch *watch, double now_s, double *left_s
 
 double ecs_watch_pace_s(const struct ecs_watch *watch, double now_s)
 {
-	double wait_s = ecs_watch_interval_s(now_s - watch->since_s), left_s;
+	double wait_s = pace_interval_s(&deployer_of(watch)->pace, now_s - watch->since_s), left_s;
 
-	if (watch->seen && events_come(watch))
+	if (watch->seen && deployer_of(watch)->events)
 		wait_s = ECS_SWEEP_S;
-	if (watch->missing > 0 && wait_s < missing_interval_s)
+	if (watch->missing > 0 && now_s - watch->since_s >= visible_s && wait_s < missing_interval_s)
 		wait_s = missing_interval_s;
 	if (watch->stop != NULL && wait_s > stopping_interval_s)
 		wait_s = stopping_interval_s;
@@ -99,7 +92,7 @@ static void hurry(struct ecs_watch *watch, double delay_s)
 
 void ecs_watch_hurry(struct ecs_watch *watch)
 {
-	hurry(watch, interval_min_s);
+	hurry(watch, hurry_s);
 }
 
 /* -- telling ---------------------------------------------------------------------------------------- */
@@ -174,11 +167,21 @@ static void end_with(struct ecs_watch *watch, struct exec_end *end)
 	add_news(watch);
 }
 
+/* By ECS's clock alone.  What was stopped says nothing of what others take. */
+static void learn_from(struct ecs_watch *watch, const json_t *task, int64_t stopped_ms)
+{
+	int64_t created_ms = ecs_time_ms(task, "createdAt");
+
+	if (watch->stop == NULL && created_ms > 0 && stopped_ms >= created_ms)
+		pace_learn(&deployer_of(watch)->pace, (double)(stopped_ms - created_ms) / 1000);
+}
+
 static void take_end(struct ecs_watch *watch, const json_t *task)
 {
 	struct exec_end *end = xnew(struct exec_end);
 
 	ecs_verdict(task, watch->container != NULL ? watch->container : watch->face.exec->conf->container, end);
+	learn_from(watch, task, end->stopped_ms);
 	/* We were first to stop it, but it was to end anyway. */
 	if (watch->stop_wanted && strcmp(end->result.reason, "provisioning_timeout") == 0) {
 		job_result_set(&end->result, JOB_CANCELLED, "stopped", JOB_NO_EXIT_CODE, "%s", watch->stop->reason);
@@ -340,18 +343,20 @@ struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *
 {
 	struct exec_ecs *ecs = container_of(exec, struct exec_ecs, face);
 	struct ecs_watch *watch = xnew(struct ecs_watch);
-	json_t *doc = request != NULL ? json_at_parse_wanted(request, strlen(request), ecs_request_reads, NULL) : NULL;
-	const char *name = ecs_request_cluster(doc), *container = ecs_request_container(doc);
-	double age_s = (double)(clock_steady_ms() - since_ms) / 1000;
+	char *name = request != NULL ? ecs_request_cluster(request) : NULL;
+	char *container = request != NULL ? ecs_request_container(request) : NULL;
+	double age_s = (double)(clock_steady_ms() - since_ms) / 1000, first_s = pace_first_s(&ecs->pace);
 
 	/* The attempt was launched where its request says, whatever the configuration says now. */
 	if (name == NULL)
-		name = exec->conf->cluster != NULL ? exec->conf->cluster : "default";
+		name = xstrdup(exec->conf->cluster != NULL ? exec->conf->cluster : "default");
 	watch->face.exec = exec;
 	watch->cluster = ecs_cluster_get(ecs->account, name);
 	watch->arn = handle;
-	if (container != NULL && strcmp(container, exec->conf->container) != 0)
-		watch->container = xstrdup(container);
+	if (container != NULL && strcmp(container, exec->conf->container) != 0) {
+		watch->container = container;
+		container = NULL;
+	}
 	watch->events = *events;
 	watch->since_s = clock_monotonic_s() - (since_ms > 0 && age_s > 0 ? age_s : 0);
 	list_init(&watch->news);
@@ -360,8 +365,9 @@ struct exec_watch *ecs_watch(struct exec *exec, const char *handle, const char *
 	/* A task is watched once; a second watch of it would only not be found by what is heard. */
 	if (table_find(&ecs->account->watches, id_of(watch->arn)) == NULL)
 		table_add(&ecs->account->watches, &watch->by_id, id_of(watch->arn));
-	json_decref(doc);
-	ecs_cluster_look_in(watch, age_s < interval_min_s ? interval_min_s : 0);
+	free(container);
+	free(name);
+	ecs_cluster_look_in(watch, age_s < 0 ? first_s : age_s < first_s ? first_s - age_s : 0);
 	return &watch->face;
 }
 

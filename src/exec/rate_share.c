@@ -34,7 +34,7 @@ void rate_share_init(struct rate_share *share, const struct rate_plan *plan)
 	double begin_per_s = fmin(plan->begin_per_s, plan->max_per_s);
 
 	*share = (struct rate_share){ .plan = *plan, .per_s = fmax(plan->initial_per_s, begin_per_s) };
-	rate_init(&share->alone, plan->alone_initial_per_s, plan->burst, plan->alone_max_per_s, clock_monotonic_s());
+	rate_init(&share->alone, plan->alone_initial_per_s, plan->alone_burst, plan->alone_max_per_s, clock_monotonic_s());
 }
 
 void rate_share_finish(struct rate_share *share)

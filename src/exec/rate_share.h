@@ -30,7 +30,7 @@ struct rate_plan {
 	const char *action;             /* "RunTask", for the log */
 	double initial_per_s, max_per_s, burst;         /* of all workers */
 	double begin_per_s;             /* where it begins; 0: at initial_per_s */
-	double alone_initial_per_s, alone_max_per_s;    /* of a worker that is alone with its rate */
+	double alone_initial_per_s, alone_max_per_s, alone_burst;       /* of a worker that is alone with its rate */
 	const struct exec_rates *rates; /* NULL: always alone */
 	const struct log *log;
 	/* Writes the bucket's name as it is now. */

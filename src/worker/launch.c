@@ -87,10 +87,8 @@ static void freeze(struct holding *holding, char *take_request)
 	int64_t timeout_ms = holding->deployer->conf->timeout_ms;
 
 	free(attempt->request);
-	free(attempt->token);
 	free(attempt->handle);
 	attempt->request = take_request;
-	attempt->token = job_token(holding->job->id, attempt->number, attempt->step);
 	attempt->handle = NULL;
 	holding->job->exit_code = JOB_NO_EXIT_CODE;
 	attempt->intended_ms = clock_steady_ms();
@@ -117,6 +115,8 @@ static void prepare_screened(struct holding *holding)
 	}
 	attempt->number = holding->next_number;
 	attempt->step = holding->next_step;
+	free(attempt->token);
+	attempt->token = job_token(holding->job->id, attempt->number, attempt->step);
 	request = exec_prepare(holding->deployer->exec, holding->job, &err);
 	if (request == NULL) {
 		launch_fail(holding, "rejected", err.text);

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "job/job_token.h"
 
 void fixture_begin_sharing(struct fixture *fixture, const struct exec_rates *rates)
 {
@@ -114,6 +115,14 @@ struct exec_watch *fixture_watch(struct fixture *fixture, struct watched *watche
 	return exec_watch(fixture->exec, watched->handle, request, clock_wall_ms() - (int64_t)(age_s * 1000), &events);
 }
 
+void fixture_attempt(struct job *job, unsigned number, unsigned step)
+{
+	job->attempt.number = number;
+	job->attempt.step = step;
+	free(job->attempt.token);
+	job->attempt.token = job_token(job->id, number, step);
+}
+
 struct job *fixture_job(const char *body)
 {
 	struct job *job = job_create();
@@ -123,7 +132,7 @@ struct job *fixture_job(const char *body)
 	job->deployer = xstrdup("d");
 	job->queue = xstrdup("q");
 	job->body = xstrdup(body);
-	job->attempt.number = 2;
 	job->grant = 17;
+	fixture_attempt(job, 2, 0);
 	return job;
 }

@@ -45,5 +45,7 @@ void fixture_launched(void *arg, const char *handle, const struct error *err);
 struct exec_watch *fixture_watch(struct fixture *fixture, struct watched *watched, const char *handle, double age_s);
 /* A job "j1" of project "shop" with this body. */
 struct job *fixture_job(const char *body);
+/* Makes this its attempt: number, step, and the token that follows from them. */
+void fixture_attempt(struct job *job, unsigned number, unsigned step);
 
 #endif

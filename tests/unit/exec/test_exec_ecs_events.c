@@ -111,18 +111,25 @@ static void what_is_older_than_what_was_seen_counts_for_nothing(void **state)
 	fixture_end(&fixture);
 }
 
+static const char ended_in_5[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\",\"version\":5}]}";
+
+static void begin_with_a_look_under_way(struct fixture *fixture, struct watched *watched)
+{
+	fixture_begin(fixture);
+	fixture_watch(fixture, watched, "arn/t1", 100);
+	fixture_pass(fixture, 0);
+	assert_int_equal(fake_aws_open(describe), 1);
+}
+
 static void a_look_that_is_older_than_what_was_heard_counts_for_nothing(void **state)
 {
 	struct fixture fixture;
 	struct watched watched;
 
 	(void)state;
-	fixture_begin(&fixture);
-	fixture_watch(&fixture, &watched, "arn/t1", 100);
-	fixture_pass(&fixture, 0);
-	assert_int_equal(fake_aws_open(describe), 1);
+	begin_with_a_look_under_way(&fixture, &watched);
 	hear(&fixture, "arn/t1", "RUNNING", 6);
-	fake_aws_reply(describe, "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\",\"version\":5}]}");
+	fake_aws_reply(describe, ended_in_5);
 	fake_aws_run();
 	assert_int_equal(fixture.ended, 0);
 	fixture_end(&fixture);
@@ -134,11 +141,8 @@ static void an_end_that_is_heard_during_a_look_is_told_once(void **state)
 	struct watched watched;
 
 	(void)state;
-	fixture_begin(&fixture);
-	fixture_watch(&fixture, &watched, "arn/t1", 100);
-	fixture_pass(&fixture, 0);
-	assert_int_equal(fake_aws_open(describe), 1);
-	fake_aws_reply(describe, "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\",\"version\":5}]}");
+	begin_with_a_look_under_way(&fixture, &watched);
+	fake_aws_reply(describe, ended_in_5);
 	hear(&fixture, "arn/t1", "STOPPED", 5);
 	fake_aws_run();
 	assert_int_equal(fixture.ended, 1);

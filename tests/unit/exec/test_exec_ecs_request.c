@@ -179,7 +179,7 @@ static void the_step_chooses_the_capacity_provider(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		json_t *doc;
 
-		job->attempt.step = cases[i].step;
+		fixture_attempt(job, 2, cases[i].step);
 		doc = prepare(&fixture.conf, job);
 		assert_string_equal(json_at_string(doc, "capacityProviderStrategy[0].capacityProvider"), cases[i].want);
 		assert_null(json_at(doc, "launchType"));
@@ -214,7 +214,7 @@ static void the_steps_walk_down_providers_and_then_subnets(void **state)
 		json_t *doc;
 		const json_t *subnets;
 
-		job->attempt.step = cases[i].step;
+		fixture_attempt(job, 2, cases[i].step);
 		doc = prepare(&fixture.conf, job);
 		subnets = json_at(doc, "networkConfiguration.awsvpcConfiguration.subnets");
 		assert_string_equal(json_at_string(doc, "capacityProviderStrategy[0].capacityProvider"), cases[i].provider);
@@ -370,35 +370,60 @@ static void started_by_fits_old_limits_and_names_the_attempt(void **state)
 	(void)state;
 	fixture_begin(&fixture);
 	first = prepare(&fixture.conf, job);
-	job->attempt.step = 1;
+	fixture_attempt(job, 2, 1);
 	second = prepare(&fixture.conf, job);
-	assert_true(strlen(ecs_request_started_by(first)) <= LIMIT_ECS_STARTED_BY_BYTES);
-	assert_string_not_equal(ecs_request_started_by(first), ecs_request_started_by(second));
+	assert_true(strlen(json_at_string(first, "startedBy")) <= LIMIT_ECS_STARTED_BY_BYTES);
+	assert_string_not_equal(json_at_string(first, "startedBy"), json_at_string(second, "startedBy"));
 	json_decref(first);
 	json_decref(second);
 	job_destroy(job);
 	fixture_end(&fixture);
 }
 
-/* By those who read nothing else of it. */
+static void check_taken(char *take, const char *want)
+{
+	if (want == NULL)
+		assert_null(take);
+	else
+		assert_string_equal(take, want);
+	free(take);
+}
+
+/* Also behind values that hold what looks like its members, and where nothing of it is left. */
 static void a_frozen_request_says_where_and_what_it_is(void **state)
 {
+	static const char odd[] = "{\"clu\":{\"cluster\":\"no\"},\"n\":[\"\\\\\",\"\\\"cluster\\\":\"],\"overrides\":{\"containerOverrides\":[]},"
+		"\"cluster\":\"a\\u00e4\\/b\" , \"startedBy\":1}";
 	struct fixture fixture;
-	struct job *job = fixture_job("{}");
+	struct job *job = fixture_job("{\"environment\":{\"startedBy\":\"\\\"cluster\\\":\\\"x\\\"\"}}");
 	struct error err = { 0 };
 	json_t *doc;
 	char *text;
 
 	(void)state;
 	fixture_begin(&fixture);
+	texts_add(&fixture.conf.allow.environment, "*");
 	text = exec_prepare(fixture.exec, job, &err);
 	assert_non_null(text);
-	doc = json_at_parse_wanted(text, strlen(text), ecs_request_reads, &err);
-	assert_string_equal(ecs_request_cluster(doc), "prod");
-	assert_string_equal(ecs_request_container(doc), "app");
-	assert_memory_equal(ecs_request_started_by(doc), "gantry/", 7);
+	doc = json_at_parse(text, strlen(text), NULL);
+	check_taken(ecs_request_cluster(text), "prod");
+	check_taken(ecs_request_definition(text), "deploy:7");
+	check_taken(ecs_request_container(text), "app");
+	check_taken(ecs_request_started_by(text), json_at_string(doc, "startedBy"));
+	assert_memory_equal(json_at_string(doc, "startedBy"), "gantry/", 7);
 	json_decref(doc);
 	free(text);
+	check_taken(ecs_request_cluster(odd), "a\xc3\xa4/b");
+	check_taken(ecs_request_definition(odd), NULL);
+	check_taken(ecs_request_container(odd), NULL);
+	check_taken(ecs_request_started_by(odd), NULL);
+	for (size_t size = 0; size < strlen(odd); size++) {
+		text = xstrndup(odd, size);
+		check_taken(ecs_request_started_by(text), NULL);
+		check_taken(ecs_request_container(text), NULL);
+		free(text);
+	}
+	texts_finish(&fixture.conf.allow.environment);
 	job_destroy(job);
 	fixture_end(&fixture);
 }

@@ -15,6 +15,9 @@ static const char pending[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\
 static const char stopping[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPING\",\"containers\":[{\"name\":\"app\",\"exitCode\":0}]}]}";
 static const char stopped[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\",\"stopCode\":\"EssentialContainerExited\","
 	"\"startedAt\":1767323047.5,\"stoppedAt\":1767323050,\"containers\":[{\"name\":\"app\",\"exitCode\":0}]}]}";
+/* 0.4 s after it was created. */
+static const char short_one[] = "{\"tasks\":[{\"taskArn\":\"arn/t1\",\"lastStatus\":\"STOPPED\",\"createdAt\":1767323049.6,"
+	"\"stoppedAt\":1767323050,\"containers\":[{\"name\":\"app\",\"exitCode\":0}]}]}";
 static const char missing[] = "{\"tasks\":[],\"failures\":[{\"arn\":\"arn/t1\",\"reason\":\"MISSING\"}]}";
 
 /* Everybody runs. */
@@ -47,17 +50,6 @@ static size_t asked(size_t call)
 	return json_array_size(json_at(fake_aws_nth(describe, call)->input, "tasks"));
 }
 
-static void the_pace_follows_the_age(void **state)
-{
-	static const struct { double age_s, want_s; } cases[] = {
-		{ 0, 1 }, { 5, 1 }, { 10, 1 }, { 60, 6 }, { 300, 30 }, { 36000, 30 }, { -5, 1 },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		assert_true(ecs_watch_interval_s(cases[i].age_s) == cases[i].want_s);
-}
-
 static void a_short_task_is_seen_through(void **state)
 {
 	struct fixture fixture;
@@ -88,6 +80,93 @@ static void a_short_task_is_seen_through(void **state)
 	assert_int_equal(fixture.end.stopped_ms, 1767323050000);
 	fixture_pass(&fixture, 60);
 	assert_int_equal(fake_aws_count(describe), 5);
+	fixture_end(&fixture);
+}
+
+static struct ecs_watch *watch_of(struct exec_watch *face)
+{
+	return container_of(face, struct ecs_watch, face);
+}
+
+/* That it is looked at first so long after its launch; between two readings of the clock the machine may stand still. */
+static void assert_first_look(struct fixture *fixture, const char *arn, double age_s, double first_s)
+{
+	double begun_s = clock_monotonic_s();
+	struct watched watched;
+	struct exec_watch *watch = fixture_watch(fixture, &watched, arn, age_s);
+	double due_s = watch_of(watch)->entry.due_s;
+
+	/* An age is in whole milliseconds. */
+	assert_true(due_s >= begun_s + first_s - age_s - 0.01);
+	assert_true(due_s <= clock_monotonic_s() + first_s - age_s + 0.001);
+	exec_unwatch(watch);
+}
+
+static void what_a_task_took_tells_when_to_look_at_the_next(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+
+	(void)state;
+	fixture_begin(&fixture);
+	assert_first_look(&fixture, "arn/t0", 0, 1);
+	fake_aws_answer(describe, short_one);
+	fixture_watch(&fixture, &watched, "arn/t1", 0);
+	fixture_pass(&fixture, 1.01);
+	assert_int_equal(fixture.ended, 1);
+	assert_first_look(&fixture, "arn/t2", 0, 0.56);
+	assert_first_look(&fixture, "arn/t3", 0.5, 0.56);
+	/* A launch by a clock that is ahead of ours. */
+	assert_first_look(&fixture, "arn/t4", -20, 0.56 - 20);
+	fixture_end(&fixture);
+}
+
+static void look_in_vain(const char *answer)
+{
+	struct fixture fixture;
+	struct watched watched;
+	struct ecs_watch *watch;
+	double begun_s;
+
+	fixture_begin(&fixture);
+	fake_aws_answer(describe, short_one);
+	fixture_watch(&fixture, &watched, "arn/t1", 0);
+	fixture_pass(&fixture, 1.01);
+	fake_aws_answer(describe, answer);
+	watch = watch_of(fixture_watch(&fixture, &watched, "arn/t2", 0));
+	begun_s = clock_monotonic_s();
+	fixture_pass(&fixture, 0.57);
+	assert_int_equal(fake_aws_count(describe), 2);
+	assert_true(watch->entry.due_s >= begun_s + 0.57 * 2 - 0.01);
+	assert_true(watch->entry.due_s <= clock_monotonic_s() + 1);
+	if (clock_monotonic_s() < begun_s + 0.8)
+		assert_true(watch->entry.due_s < begun_s + 1.6);
+	fixture_end(&fixture);
+}
+
+static void a_look_in_vain_is_followed_by_another_before_long(void **state)
+{
+	(void)state;
+	look_in_vain("{\"tasks\":[{\"taskArn\":\"arn/t2\",\"lastStatus\":\"RUNNING\"}]}");
+	look_in_vain("{\"tasks\":[],\"failures\":[{\"arn\":\"arn/t2\",\"reason\":\"MISSING\"}]}");
+}
+
+static void what_was_stopped_tells_nothing_of_others(void **state)
+{
+	struct fixture fixture;
+	struct watched watched;
+	struct exec_watch *watch;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_answer("StopTask", "{}");
+	watch = fixture_watch(&fixture, &watched, "arn/t1", 0);
+	exec_stop(watch, "enough");
+	fake_aws_run();
+	fake_aws_answer(describe, short_one);
+	fixture_pass(&fixture, 2.01);
+	assert_int_equal(fixture.ended, 1);
+	assert_first_look(&fixture, "arn/t2", 0, 1);
 	fixture_end(&fixture);
 }
 
@@ -347,15 +426,15 @@ static void looks_are_as_fast_as_launches_and_not_faster_than_everybodys_without
 	size_t looks;
 
 	(void)state;
-	/* However much the store would give: 16 a second and a first 20. */
+	/* However much the store would give: 16 a second and a first 50. */
 	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
 		looks = looks_while_launching(usual[i], &elapsed_s);
-		assert_in_range(looks, 300, (size_t)(16 * elapsed_s) + 21);
+		assert_in_range(looks, 300, (size_t)(16 * elapsed_s) + 51);
 		assert_true(asked_rates[LOOKS].most_per_s == 16);
 	}
 	/* One for twenty launches. */
 	looks = looks_while_launching(600, &elapsed_s);
-	assert_in_range(looks, 400, (size_t)(31 * elapsed_s) + 21);
+	assert_in_range(looks, 400, (size_t)(31 * elapsed_s) + 51);
 	assert_in_range((int)asked_rates[LOOKS].most_per_s, 25, 31);
 }
 
@@ -373,6 +452,45 @@ static void tasks_that_are_due_soon_come_along(void **state)
 	fixture_pass(&fixture, 0.61);
 	assert_int_equal(fake_aws_count(describe), 1);
 	assert_int_equal(asked(0), 2);
+	fixture_end(&fixture);
+}
+
+/* Whether less than the distance of two calls with few tasks has passed since; then nothing may have been asked. */
+static bool is_within(double since_s)
+{
+	return clock_monotonic_s() < since_s + 0.2;
+}
+
+static void calls_with_few_tasks_keep_a_distance(void **state)
+{
+	static struct watched watched[60];
+	char name[32];
+	struct fixture fixture;
+	double begun_s;
+
+	(void)state;
+	fixture_begin(&fixture);
+	fake_aws_otherwise(describe, all_run, NULL);
+	begun_s = clock_monotonic_s();
+	fixture_watch(&fixture, &watched[0], "arn/t0", 100);
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_count(describe), 1);
+	fixture_watch(&fixture, &watched[1], "arn/t1", 100);
+	fixture_watch(&fixture, &watched[2], "arn/t2", 100);
+	fixture_pass(&fixture, 0.1);
+	if (is_within(begun_s))
+		assert_int_equal(fake_aws_count(describe), 1);
+	fixture_pass(&fixture, 0.11);
+	assert_int_equal(fake_aws_count(describe), 2);
+	assert_int_equal(asked(1), 2);
+	/* Half a call is worth one at once. */
+	for (int i = 3; i < 53; i++) {
+		snprintf(name, sizeof(name), "arn/t%d", i);
+		fixture_watch(&fixture, &watched[i], name, 100);
+	}
+	fixture_pass(&fixture, 0);
+	assert_int_equal(fake_aws_count(describe), 3);
+	assert_int_equal(asked(2), 50);
 	fixture_end(&fixture);
 }
 
@@ -634,8 +752,10 @@ static void the_deployer_may_go_when_it_hears_of_an_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_pace_follows_the_age),
 		cmocka_unit_test(a_short_task_is_seen_through),
+		cmocka_unit_test(what_a_task_took_tells_when_to_look_at_the_next),
+		cmocka_unit_test(a_look_in_vain_is_followed_by_another_before_long),
+		cmocka_unit_test(what_was_stopped_tells_nothing_of_others),
 		cmocka_unit_test(a_task_that_ended_unseen_is_told_as_started_first),
 		cmocka_unit_test(a_new_task_may_be_missing_for_a_while),
 		cmocka_unit_test(a_task_that_stays_missing_is_unknown),
@@ -646,6 +766,7 @@ int main(void)
 		cmocka_unit_test(all_that_is_due_is_asked_for_together),
 		cmocka_unit_test(looks_are_as_fast_as_launches_and_not_faster_than_everybodys_without),
 		cmocka_unit_test(tasks_that_are_due_soon_come_along),
+		cmocka_unit_test(calls_with_few_tasks_keep_a_distance),
 		cmocka_unit_test(each_cluster_is_asked_about_its_own),
 		cmocka_unit_test(deployers_share_the_calls),
 		cmocka_unit_test(a_failing_call_loses_no_watch),

@@ -173,10 +173,10 @@ static void prepare(struct task *task, unsigned step)
 	attempt->step = step;
 	free(attempt->request);
 	free(attempt->token);
+	attempt->token = job_token(task->job->id, attempt->number, step);
 	attempt->request = exec_prepare(task->world->exec, task->job, &err);
 	if (attempt->request == NULL)
 		fail_msg("%s", err.text);
-	attempt->token = job_token(task->job->id, attempt->number, step);
 }
 
 static void on_launched(void *arg, const char *handle, const struct error *err)

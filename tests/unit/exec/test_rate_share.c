@@ -55,7 +55,7 @@ static void begin(struct rate_share *share, const struct exec_rates *shared)
 	static struct log log;
 	struct rate_plan plan = {
 		.action = "RunTask", .initial_per_s = 20, .max_per_s = 1000, .burst = 20, .alone_initial_per_s = 20,
-		.alone_max_per_s = 20, .rates = shared, .log = &log, .name = write_name, .more = on_more, .arg = &store,
+		.alone_max_per_s = 20, .alone_burst = 20, .rates = shared, .log = &log, .name = write_name, .more = on_more, .arg = &store,
 	};
 
 	log_init(&log, NULL, "test");
