@@ -70,12 +70,30 @@ struct holding *holding_find(struct worker *worker, const char *job_id)
 	return link != NULL ? container_of(link, struct holding, by_id) : NULL;
 }
 
+/* Whatever else a job waits for may last for hours, and must not keep the next ones from being received. */
+static bool is_ahead(enum holding_phase phase)
+{
+	return phase == HOLDING_SCREENING || phase == HOLDING_INTENDING;
+}
+
+static void count_ahead(struct intake *intake, bool was, bool is)
+{
+	if (intake == NULL || was == is)
+		return;
+	intake->ahead += is ? 1 : -1u;
+	if (was)
+		intake_update_room(intake);
+}
+
 void holding_enter(struct holding *holding, enum holding_phase phase)
 {
-	log_debug(holding_log(holding), "%s -> %s", names[holding->phase], names[phase]);
+	enum holding_phase before = holding->phase;
+
+	log_debug(holding_log(holding), "%s -> %s", names[before], names[phase]);
 	holding->phase = phase;
 	holding->failures = 0;
 	ev_timer_stop(holding->worker->loop, &holding->timer);
+	count_ahead(holding->intake, is_ahead(before), is_ahead(phase));
 }
 
 struct job_result *holding_result(struct holding *holding)

@@ -48,8 +48,8 @@ struct holding {
 	bool counted;                   /* in worker.running */
 	double asked_s;                 /* monotonic time of the last answer to an ask; 0: none in this process */
 	double free_s, ended_s;         /* monotonic, for counters.c: free to launch, end seen; 0: not yet, or before us */
-	struct job_result *result;      /* owned; by holding_result(), as most of its life a job has none: from
-					 * HOLDING_FINISHING on; while HOLDING_LOOKING: if it is not there;
+	struct job_result *result;      /* owned; by holding_result(), as most of its life a job has none: in
+					 * HOLDING_FINISHING; while HOLDING_LOOKING: if it is not there;
 					 * while HOLDING_INTENDING another attempt: the end of the last */
 };
 

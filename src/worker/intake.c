@@ -17,7 +17,12 @@
 #include "worker/screening.h"
 #include "worker/tell.h"
 
-enum { ADMIT_RETRY_MAX_S = 10 };
+enum {
+	ADMIT_RETRY_MAX_S = 10,
+	/* What a commit can use.  More would only wait here, each with its request in memory, while other workers had
+	 * nothing to do. */
+	LIMIT_AHEAD = 64,
+};
 
 /* A received batch on its way into the store. */
 struct batch {
@@ -63,8 +68,11 @@ void intake_update_room(struct intake *intake)
 	if (worker->state != WORKER_ACTIVE)
 		return;
 	queue_figures(intake->queue, &figures);
-	if (intake->failures == 0 && figures.held < intake->conf->max_in_flight)
+	if (intake->failures == 0 && figures.held < intake->conf->max_in_flight && intake->ahead < LIMIT_AHEAD) {
 		room = intake->conf->max_in_flight - figures.held;
+		if (room > LIMIT_AHEAD - intake->ahead)
+			room = LIMIT_AHEAD - intake->ahead;
+	}
 	queue_set_room(intake->queue, room);
 }
 
@@ -112,6 +120,7 @@ static void batch_destroy(struct batch *batch)
 		job_destroy(batch->admissions[i].job);
 		free(batch->admissions[i].owner);
 	}
+	intake->ahead -= (unsigned)batch->count;
 	free(batch->messages);
 	free(batch->admissions);
 	free(batch);
@@ -300,6 +309,7 @@ static void pass(struct intake *intake, struct queue_message **messages, size_t 
 		take(batch, messages[i]);
 		holding_put(intake->worker);
 	}
+	intake->ahead += (unsigned)batch->count;
 	if (batch->count > 0)
 		admit(batch);
 	else

@@ -14,6 +14,7 @@ void rest_begin(struct worker *worker)
 {
 	if (!worker->idle || worker->holdings.count > 0)
 		return;
+	log_debug(&worker->log, "nothing to do: caches and free memory are given back");
 	store_rest(worker->store);
 	mem_trim();
 }

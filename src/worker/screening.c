@@ -25,6 +25,7 @@ struct screening {
 static void screening_destroy(struct screening *screening)
 {
 	list_remove(&screening->link);
+	screening->intake->ahead -= (unsigned)screening->count;
 	screening->intake->admitting--;
 	free(screening->items);
 	free(screening);
@@ -76,6 +77,7 @@ void screening_begin(struct intake *intake, struct queue_message *const *message
 	screening->items = xcalloc(count, sizeof(*screening->items));
 	list_append(&intake->screenings, &screening->link);
 	intake->admitting++;
+	intake->ahead += (unsigned)count;
 	for (size_t i = 0; i < count; i++) {
 		char *key = poison_message_key(intake->conf->name, messages[i]->id);
 

@@ -37,6 +37,9 @@ static void ended(struct holding *holding, enum job_state state)
 {
 	holding->worker->jobs_done++;
 	counters_ended(holding, state);
+	/* The store has it, and it is larger than the rest of the job, of which hundreds may wait for their deletion. */
+	free(holding->result);
+	holding->result = NULL;
 	settle_message(holding);
 }
 

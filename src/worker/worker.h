@@ -49,6 +49,7 @@ struct intake {
 	struct queue *queue;
 	struct log log;
 	bool stopped;                   /* draining: no receive is open any more */
+	unsigned ahead;                 /* messages and jobs that only the store keeps from their launch */
 	unsigned admitting;             /* batches and messages without a holding that are not done with yet */
 	struct list screenings, batches, refusals;      /* these, as far as they wait for the store */
 	unsigned failures;              /* admissions that failed in a row; receiving pauses meanwhile */

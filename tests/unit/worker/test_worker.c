@@ -400,6 +400,23 @@ static void test_job_whose_admission_was_thought_to_have_failed_is_launched(void
 	check_job(bench, "a", JOB_SUCCEEDED, NULL);
 }
 
+/* In the store it is ours and runs, but we do not hold it: whoever adopts it does, and needs its message. */
+static void test_redelivery_of_a_running_job_that_is_ours_and_not_held_is_left(void **state)
+{
+	struct bench *bench = *state;
+	const char *message_id;
+
+	run_one(bench, &message_id);
+	holding_drop(holding_find(bench->worker, "a"));
+	queue_memory_redeliver(bench->queue, message_id);
+	bench_turn(bench);
+	assert_int_equal(queue_memory_deliveries(bench->queue, message_id), 2);
+	assert_int_equal(bench->worker->holdings.count, 0);
+	assert_int_equal(queue_memory_count(bench->queue), 1);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	check_job(bench, "a", JOB_RUNNING, NULL);
+}
+
 static void test_drain_tells_of_what_it_granted_to_nobodys_job(void **state)
 {
 	struct bench *bench = *state;
@@ -542,6 +559,52 @@ static void test_rates_are_waited_for_beyond_the_life_of_a_token(void **state)
 	clock_shift(0, -LONGER_THAN_A_TOKEN_MS);
 	assert_int_equal(exec_memory_count(bench->exec), 1);
 	check_job(bench, "a", JOB_LAUNCHING, NULL);
+	/* Under a token of its own: who had the old one may have forgotten it. */
+	assert_int_equal(holding_find(bench->worker, "a")->job->attempt.step, 1);
+}
+
+static bool failed_or_launched(struct bench *bench)
+{
+	struct job *job = bench_job(bench, "a");
+	bool yes = job->state == JOB_FAILED || exec_memory_count(bench->exec) > 0;
+
+	job_destroy(job);
+	return yes;
+}
+
+static void test_lost_answer_is_not_asked_for_again_beyond_the_life_of_its_token(void **state)
+{
+	enum { LONGER_THAN_A_TOKEN_MS = 2 * 3600 * 1000 };
+	struct bench *bench = *state;
+
+	exec_memory_fail_launches(bench->exec, 1, ERROR_AMBIGUOUS, "", false);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_turn(bench);
+	clock_shift(0, LONGER_THAN_A_TOKEN_MS);
+	bench_run_until(bench, "its end, or a launch", failed_or_launched);
+	clock_shift(0, -LONGER_THAN_A_TOKEN_MS);
+	check_job(bench, "a", JOB_FAILED, "uncertain");
+	assert_int_equal(exec_memory_count(bench->exec), 0);
+}
+
+/* The worker before this one asked, and died with the answer. */
+static void test_refusal_of_an_adopted_launch_looks_before_it_fails(void **state)
+{
+	struct bench *bench = *state;
+
+	exec_memory_fail_launches(bench->exec, 1, ERROR_AMBIGUOUS, "", true);
+	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	bench_run_until(bench, "launch", bench_one_task);
+	orphan(bench, "a");
+	check_job(bench, "a", JOB_LAUNCHING, NULL);
+	exec_memory_fail_launches(bench->exec, 1, ERROR_REFUSED, "AccessDeniedException", false);
+	adopt_start(bench->worker);
+	bench_run_until(bench, "look", runs);
+	bench_turn(bench);
+	check_job(bench, "a", JOB_RUNNING, NULL);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
 }
 
 static void test_attempt_that_the_infrastructure_took_is_followed_after_a_pause(void **state)
@@ -904,6 +967,7 @@ int main(void)
 		TEST(test_redelivery_of_an_orphan_adopts_it_at_once),
 		TEST(test_running_task_of_a_removed_deployer_is_followed_to_its_end),
 		TEST(test_job_whose_admission_was_thought_to_have_failed_is_launched),
+		TEST(test_redelivery_of_a_running_job_that_is_ours_and_not_held_is_left),
 		TEST(test_drain_tells_of_what_it_granted_to_nobodys_job),
 		TEST(test_release_in_the_turn_of_an_admission_holds_nothing_back),
 		TEST(test_release_in_the_turn_of_an_adoption_holds_nothing_back),
@@ -911,7 +975,9 @@ int main(void)
 		TEST(test_end_in_the_middle_of_everything_is_clean),
 		TEST(test_refusal_after_a_lost_answer_looks_before_it_fails),
 		TEST(test_refusal_after_an_answer_that_did_nothing_fails_with_it),
+		TEST(test_refusal_of_an_adopted_launch_looks_before_it_fails),
 		TEST(test_rates_are_waited_for_beyond_the_life_of_a_token),
+		TEST(test_lost_answer_is_not_asked_for_again_beyond_the_life_of_its_token),
 		TEST(test_attempt_that_the_infrastructure_took_is_followed_after_a_pause),
 		TEST(test_attempt_that_the_infrastructure_took_uses_up_none_of_its_own),
 		TEST(test_infrastructure_that_takes_every_attempt_ends_the_job),
