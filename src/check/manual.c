@@ -104,6 +104,12 @@ static void print_item(const struct conf_row *row, const char *path)
 	putchar('\n');
 }
 
+static void print_of(const struct conf_row *row)
+{
+	if (row->of != NULL)
+		printf("Only with\n.Cm type : %s .\n", row->of);
+}
+
 /* One more row of a key, for another type, goes on with its item. */
 static void print_key(const struct conf_row *row, const char *path, bool goes_on)
 {
@@ -117,18 +123,28 @@ static void print_key(const struct conf_row *row, const char *path, bool goes_on
 		puts("Values are never shown.");
 	else if (row->secret)
 		printf("%s with\n.Li !file .\n", secrecy(row));
-	if (row->of != NULL)
-		printf("Only with\n.Cm type : %s .\n", row->of);
+	print_of(row);
 	if (row->applies == CONF_ON_RESTART)
 		puts("Takes effect at a start only: a reload that changes it is refused.");
 }
 
+/* What is said of all keys in it; they follow. */
+static void print_section(const struct conf_row *row, const char *path)
+{
+	printf(".It Cm %s :\n", path);
+	print_text(row->text);
+	print_of(row);
+}
+
+/* A section at the top has a heading of its own instead. */
 static void print_rows(const struct conf_row *rows, const char *prefix)
 {
 	for (const struct conf_row *row = rows; row->key != NULL; row++) {
 		char *path = xasprintf("%s%s", prefix, row->key);
 		char *inner = xasprintf("%s.%s", path, row->kind == CONF_MAP ? "NAME." : row->kind == CONF_LIST ? "N." : "");
 
+		if (row->rows != NULL && prefix[0] != '\0')
+			print_section(row, path);
 		if (row->rows != NULL)
 			print_rows(row->rows, inner);
 		else if (!row->internal && row->kind != CONF_ABSENT)

@@ -239,7 +239,7 @@ static const struct conf_row api_rows[] = {
 	{ .key = "deploy", SECTION(struct conf_api, deploy, struct conf_deploy, deploy_rows),
 	  .text = "Where the calls of queued-deployments clients go." },
 	{ .key = "tls", SECTION(struct conf_api, tls, struct conf_tls, tls_rows),
-	  .text = "Certificate and key." },
+	  .text = "Certificate and key, always both." },
 	{ .key = "body_limit", SIZE(struct conf_api, body_limit_bytes, KIB, 16 * MIB), .def = "1MiB",
 	  .text = "The largest body of a request." },
 	{ .key = "idle_timeout", DURATION(struct conf_api, idle_timeout_ms, SECOND, HOUR), .def = "1m",
@@ -294,8 +294,8 @@ static const struct conf_row queue_rows[] = {
 	{ .key = "type", ENUM(struct conf_queue, type, queue_types), .required = true,
 	  .text = "What kind of queue this is." },
 	{ .key = "url", URL(struct conf_queue, url, redis_schemes), .required = true, .secret = true, .of = "redis",
-	  .text = "The server, as for errors, or redis+sentinel://[user:password@]host[:port],.../master[/database]: "
-	          "the master that these Sentinels name, whose user and password these are; what a replica had not "
+	  .text = "The server, as for errors. With Sentinels it is "
+	          "the master that they name, whose user and password these are; what a replica had not "
 	          "heard of yet "
 	          "when it became the master is taken again. "
 	          "Jobs survive a crash of it as far as its data does: "
@@ -472,7 +472,7 @@ static const struct conf_row deployer_rows[] = {
 	{ .key = "propagate_tags", BOOL(struct conf_deployer, propagate_tags), .def = "false", .of = "ecs",
 	  .text = "Whether the task also gets the tags of its task definition." },
 	{ .key = "network", SECTION(struct conf_deployer, network, struct conf_network, network_rows), .of = "ecs",
-	  .text = "For task definitions with the network mode awsvpc." },
+	  .text = "For task definitions with the network mode awsvpc; it has a subnet at least." },
 	{ .key = "command", TEMPLATES(struct conf_deployer, command, LIMIT_CONF_ELEMENTS),
 	  .text = "The command and its arguments, each a template; without it the task definition's, or commands." },
 	{ .key = "commands", TEMPLATES(struct conf_deployer, process.commands, LIMIT_CONF_ELEMENTS), .of = "process",
@@ -528,7 +528,8 @@ static const struct conf_row deployer_rows[] = {
 	{ .key = "lock", SECTION(struct conf_deployer, lock, struct conf_lock, lock_rows),
 	  .text = "What must not run at the same time." },
 	{ .key = "logs", SECTION(struct conf_deployer, logs, struct conf_logs, logs_rows), .of = "ecs",
-	  .text = "Where CloudWatch Logs has what tasks write. Without it the task definition is asked, which needs "
+	  .text = "Where CloudWatch Logs has what tasks write: group and prefix. Without it the task definition is asked, "
+	          "which needs "
 	          "leave for "
 	          "ecs:DescribeTaskDefinition." },
 	{ .key = "mask", TEXTS(struct conf_deployer, mask, LIMIT_CONF_ELEMENTS),
@@ -542,7 +543,8 @@ static const struct conf_row error_rows[] = {
 	{ .key = "type", ENUM(struct conf_sink, type, error_sink_types), .required = true,
 	  .text = "What kind of place this is." },
 	{ .key = "url", URL(struct conf_sink, url, redis_schemes), .required = true, .secret = true, .of = "redis",
-	  .text = "The server: redis://[user:password@]host[:port][/database], rediss:// with TLS, or unix:///path." },
+	  .text = "The server: redis://[user:password@]host[:port][/database], rediss:// with TLS, unix:///path, or "
+	          "redis+sentinel://[user:password@]host[:port],.../master[/database]." },
 	{ .key = "channel", TEXT(struct conf_sink, channel, 512), .of = "redis",
 	  .text = "The channel that errors are published to." },
 	{ .key = "list", TEXT(struct conf_sink, list, 512), .of = "redis",

@@ -237,7 +237,7 @@ static void on_retried(void *arg, const struct store_answer *answer, const struc
 	} else if (answer->verdict == STORE_ASKED_UNKNOWN) {
 		fprintf(stderr, "gantryctl: no such job\n");
 	} else if (answer->verdict == STORE_ASKED_REFUSED) {
-		fprintf(stderr, "gantryctl: %s is %s; only a job that has ended, whose end was told and whose message is gone, can be retried\n",
+		fprintf(stderr, "gantryctl: %s is %s; only a job that has ended, and whose message is gone, can be retried\n",
 			answer->job_id, job_state_name(answer->state));
 	} else {
 		asking_hint(&cancel->asking);

@@ -102,7 +102,8 @@ static void print_why(const struct store_why *why)
 	if (job->state == JOB_CANCELLING && job->cancelled_by != NULL)
 		printf("  its end was asked for by %s\n", job->cancelled_by);
 	if (job->attempt.number > 0)
-		printf("  attempt %u%s%s\n", job->attempt.number, job->attempt.handle != NULL ? " runs as " : "",
+		printf("  attempt %u%s%s\n", job->attempt.number,
+			job->attempt.handle == NULL ? "" : job_state_final(job->state) ? " ran as " : " runs as ",
 			job->attempt.handle != NULL ? job->attempt.handle : "");
 	if (!job_state_final(job->state))
 		printf("  owned by %s\n", job->owner != NULL ? job->owner : "no worker at the moment");

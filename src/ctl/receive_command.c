@@ -236,6 +236,16 @@ static bool parse(struct receiver *receiver, int argc, char **argv)
 	return optind + 1 == argc;
 }
 
+/* Nothing would ever come. */
+static bool has_messages(struct ctl *ctl, const char *queue_name)
+{
+	if (conf_find_queue(ctl_conf(ctl), queue_name)->type != CONF_QUEUE_STORE)
+		return true;
+	fprintf(stderr, "gantryctl: queue %s: this is the store's own queue, which has no messages: \"gantryctl jobs\" shows "
+		"what is in it\n", queue_name);
+	return false;
+}
+
 int run_receive(struct ctl *ctl, int argc, char **argv)
 {
 	struct receiver receiver = { .count = RECEIVE_COUNT_DEFAULT, .client_name = "", .prepend = "" };
@@ -244,7 +254,7 @@ int run_receive(struct ctl *ctl, int argc, char **argv)
 
 	if (!parse(&receiver, argc, argv))
 		return command_usage("receive");
-	opened = hand_open(&receiver.hand, ctl, argv[optind], &events);
+	opened = hand_open(&receiver.hand, ctl, argv[optind], &events) && has_messages(ctl, argv[optind]);
 	if (opened)
 		run(&receiver);
 	else

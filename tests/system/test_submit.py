@@ -66,6 +66,7 @@ def test_submit_waits_for_the_end_and_exits_as_the_deployment_did(local, tmp_pat
     (["peek", "local"], 1, "gantryctl jobs"),
     (["redrive", "local"], 1, "gantryctl retry"),
     (["send", "local"], 1, "gantryctl submit"),
+    (["receive", "local"], 1, "gantryctl jobs"),
     (["outbox", "replay"], 2, "usage"),
     (["outbox", "replay", "12"], 1, ""),
 ])
@@ -87,6 +88,7 @@ def daemon_for_reading(tmp_path_factory):
 def test_why_and_locks_name_the_holder_and_cancel_ends_what_runs(local, tmp_path):
     local.ctl("submit", "--project", "p", "--id", "first")
     wait_state(local, "first", "running")
+    assert "attempt 1 runs as " in local.ctl("why", "first").stdout
     for job in ("second", "third"):
         assert local.ctl("submit", "--project", "p", "--id", job).stdout == f"{job}: waiting\n"
     why = local.ctl("why", "third").stdout
@@ -102,6 +104,7 @@ def test_why_and_locks_name_the_holder_and_cancel_ends_what_runs(local, tmp_path
     wait_state(local, "third", "running")
     (tmp_path / "go-p").touch()
     wait_state(local, "third", "succeeded")
+    assert "attempt 1 ran as " in local.ctl("why", "third").stdout
     assert json.loads(local.ctl("--json", "locks").stdout) == []
 
 
