@@ -118,8 +118,9 @@ class Cell:
         return [int(w["pid"]) for w in found if w["state"] in states or not states]
 
     def worker_of(self, job):
-        """The worker that spoke of the job last."""
-        return int(re.findall(rf'from="worker (\d+) generation \d+: job {job}"', self.log())[-1])
+        """The worker that spoke of the job last; the store has a job before its worker speaks of it."""
+        return int(wait_until(f"a word about {job}", lambda: re.findall(
+            rf'from="worker (\d+) generation \d+: job {job}"', self.log()), 60, pause=0.01)[-1])
 
     def rows(self, sql, *values):
         path = self.directory / "gantry.db"

@@ -175,6 +175,50 @@ def test_nursery_that_does_not_get_ready_is_done_without(masters):
     wait_until("its end", lambda: not nurseries(master.pid))
 
 
+UNSAID = "nursery [0-9]+ does not say what it has made"
+SLOW = "is not ready in time|: does not answer"
+
+
+def test_worker_that_the_nursery_does_not_name_leaves_and_nothing_has_changed(masters):
+    """Another one must not be started in its place: there might be two then."""
+    master = masters()
+    master.configure()
+    master.start()
+    master.configure("unsaid")
+    for generation in range(2, 12):
+        workers, descriptors, slow = master.states(), master.descriptors(), master.count_log(SLOW)
+        answer = master.ask("reload")
+        if answer.status != 0:
+            break
+        # On a slow machine it may come to nothing.
+        assert master.count_log(SLOW) > slow
+        master.settle(generation)
+    assert re.search(UNSAID, answer.why)
+    # It is told by the end of its channel; nobody knows of another one.
+    (unnamed,) = master.wait_event(generation, "orphaned")
+    wait_until("it has left", lambda: not alive(unnamed[0]))
+    assert [pid for pid, *_ in master.events_of(generation, "started")] == [unnamed[0]]
+    wait_until("the nursery's end", lambda: not nurseries(master.pid))
+    wait_until("its descriptors are closed", lambda: master.descriptors() == descriptors)
+    assert master.states() == workers and not master.events_of(generation - 1, "drain")
+    master.configure()
+    assert master.ask("reload").status == 0
+    master.settle(generation + 1)
+
+
+def test_start_whose_nursery_does_not_name_a_worker_fails_and_leaves_none(masters):
+    for _ in range(10):
+        master = masters()
+        master.configure("unsaid", workers=3)
+        master.launch()
+        wait_until("what comes of it", lambda: master.count_log(f"{UNSAID}|{SLOW}"))
+        if master.count_log(UNSAID):
+            break
+        master.clean_up()
+    assert master.wait_exit() != 0
+    wait_until("all have left", lambda: master.living() == [])
+
+
 def test_stop_need_not_wait_for_the_nursery(masters):
     master = masters()
     master.configure()

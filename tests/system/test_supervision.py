@@ -5,6 +5,7 @@ workers replaced, and nothing left behind."""
 import ctypes
 import json
 import os
+import pwd
 import re
 import resource
 import shutil
@@ -277,7 +278,7 @@ def test_graceful_stop_lets_jobs_finish_then_hands_over(master):
 
 
 def test_requests_while_stopping_are_ignored_and_quit_hastens(master):
-    master.configure("hold", drain_timeout="30s")
+    master.configure("hold", drain_timeout="1h")
     master.start()
     master.signal(signal.SIGTERM)
     master.wait_log("stopping: asked to")
@@ -295,7 +296,8 @@ def test_requests_while_stopping_are_ignored_and_quit_hastens(master):
 
 
 def test_second_interrupt_is_a_fast_stop(master):
-    master.configure("hold", drain_timeout="30s")
+    # Long enough that nothing else ends it in time.
+    master.configure("hold", drain_timeout="1h")
     master.start()
     master.signal(signal.SIGINT)
     master.wait_event(1, "drain", 2)
@@ -707,10 +709,15 @@ def test_started_as_root_it_becomes_its_user_for_good(public_master):
     master.configure(supervisor="  user: nobody")
     os.chmod(master.file, 0o644)
     os.chmod(master.directory / "env", 0o644)
-    master.start()
+    # Groups that open files to root, and not to him.
+    master.start(extra_groups=[0, 4])
+    user = pwd.getpwuid(NOBODY)
+    groups = sorted(os.getgrouplist(user.pw_name, user.pw_gid))
     for pid in [master.pid, *master.states()]:
         status = Path(f"/proc/{pid}/status").read_text()
         assert re.search(rf"^Uid:\s+{NOBODY}\s+{NOBODY}\s+{NOBODY}\s+{NOBODY}$", status, re.M)
+        assert re.search(rf"^Gid:\s+{user.pw_gid}\s+{user.pw_gid}\s+{user.pw_gid}\s+{user.pw_gid}$", status, re.M)
+        assert sorted(int(word) for word in re.search(r"^Groups:(.*)$", status, re.M)[1].split()) == groups
         assert re.search(r"^CapEff:\s+0+$", status, re.M)
     assert master.socket.stat().st_uid == master.log.stat().st_uid == NOBODY
     assert master.pid_file.stat().st_uid == 0, "who it was is not its user's to say"

@@ -9,6 +9,7 @@
  *      gate=FILE       gets ready once that file is there
  *      older           knows nothing of a nursery, as the program of an older version
  *      mute            as a nursery, never gets ready
+ *      unsaid          as a nursery, makes workers and does not say which
  *      refuse=TEXT     refuses (blanks are written as _)
  *      exit=N          leaves at once with that status
  *      crash=SECONDS   kills itself that long after GO
@@ -36,6 +37,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -387,6 +389,16 @@ static void start(struct fake *fake)
 		say(fake, REPORT_READY, "", "");
 }
 
+/* Whoever maps it is then alone with it. */
+static void replace_place(void)
+{
+	int place_fd = memfd_create("hidden", MFD_CLOEXEC);
+
+	if (ftruncate(place_fd, sizeof(struct nursery_place)) != 0 || dup2(place_fd, NURSERY_PLACE_FD) < 0)
+		_exit(99);
+	close(place_fd);
+}
+
 int main(int argc, char **argv)
 {
 	static const int ignored[] = { SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU };
@@ -397,6 +409,8 @@ int main(int argc, char **argv)
 	if (nursery_is_asked_for(argc, argv) && !told(&fake, "older", NULL)) {
 		while (told(&fake, "mute", NULL))
 			pause();
+		if (told(&fake, "unsaid", NULL))
+			replace_place();
 		nursery_run(argv);
 	}
 	prctl(PR_SET_NAME, "fake-worker");

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -123,11 +124,23 @@ static void be_killed_half_way(void)
 	raise(SIGKILL);
 }
 
+/* What the kernel notes is then seen by us alone. */
+static void hide_place(void)
+{
+	int place_fd = memfd_create("hidden", MFD_CLOEXEC);
+
+	if (ftruncate(place_fd, sizeof(struct nursery_place)) != 0 || dup2(place_fd, NURSERY_PLACE_FD) < 0)
+		_exit(1);
+	close(place_fd);
+}
+
 static void be_nursery(char **argv)
 {
 	const char *fault = getenv("NURSE_FAULT");
 
-	if (fault == NULL) {
+	if (fault == NULL || strcmp(fault, "unsaid") == 0) {
+		if (fault != NULL)
+			hide_place();
 		nursery_run(argv);
 		work(argv);
 	} else if (strcmp(fault, "half") == 0) {
@@ -220,24 +233,32 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Its pid, and our end of its channel. */
-static pid_t make(struct fixture *fixture, int *channel_fd)
+/* Its pid, and our end of its channel; what nurse_make() says. */
+static bool try_to_make(struct fixture *fixture, int *channel_fd, pid_t *pid, struct error *err)
 {
 	int ends[2];
 	struct spawn how = { .argv = NULL };
-	struct error err;
-	pid_t pid = -1;
+	bool ok;
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	for (int i = 0; i <= STDERR_FILENO; i++)
 		spawn_hand(&how, fixture->null_fd);
 	assert_int_equal(spawn_hand(&how, ends[1]), WORKER_CHANNEL_FD);
 	assert_int_equal(spawn_hand(&how, fixture->file_fd), WORKER_FILE_FD);
-	assert_true(nurse_make(&fixture->nurse, &how, &pid, &err));
+	ok = nurse_make(&fixture->nurse, &how, pid, err);
 	close(ends[1]);
 	*channel_fd = ends[0];
-	if (pid > 0)
-		fixture->made[fixture->made_count++] = pid;
+	if (*pid > 0)
+		fixture->made[fixture->made_count++] = *pid;
+	return ok;
+}
+
+static pid_t make(struct fixture *fixture, int *channel_fd)
+{
+	struct error err;
+	pid_t pid = -1;
+
+	assert_true(try_to_make(fixture, channel_fd, &pid, &err));
 	return pid;
 }
 
@@ -420,6 +441,78 @@ static void test_nursery_that_cannot_make_one_is_killed(void **state)
 	assert_gone(fixture->nurse.pid);
 }
 
+/* It was made all the same, by an answer that leaves its pid out: whoever asked must not start another one, and what
+ * was made is to find the end of its channel. */
+static void test_worker_that_nobody_can_name_is_an_error_and_left_alone(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error err = { .text = "" };
+	struct told told;
+	pid_t pid = -1;
+	int channel_fd;
+	bool ok;
+
+	start(fixture, "/proc/self/exe", "unsaid");
+	ok = try_to_make(fixture, &channel_fd, &pid, &err);
+	told = hear_worker(channel_fd);
+	fixture->made[fixture->made_count++] = told.pid;
+	assert_int_equal(told.parent, getpid());
+	assert_false(ok);
+	assert_int_equal(pid, 0);
+	assert_non_null(strstr(err.text, "does not say what it has made"));
+	assert_gone(fixture->nurse.pid);
+	assert_makes_none(fixture);
+	close(channel_fd);
+	assert_int_equal(WEXITSTATUS(end_of_worker(fixture, told.pid)), WORKER_STATUS);
+}
+
+/* Any time at all is too much then. */
+static void spend_all_but_nothing(struct nurse *nurse)
+{
+	nurse->spent_s = (double)nurse->answer_ms / 1000 * (1 - DBL_EPSILON);
+}
+
+static void test_time_is_one_budget_for_all_workers(void **state)
+{
+	struct fixture *fixture = *state;
+	int channels[2];
+	pid_t pids[2];
+
+	start(fixture, "/proc/self/exe", NULL);
+	pids[0] = make(fixture, &channels[0]);
+	assert_true(pids[0] > 0 && fixture->nurse.spent_s > 0 && fixture->nurse.ready);
+	spend_all_but_nothing(&fixture->nurse);
+	pids[1] = make(fixture, &channels[1]);
+	/* The one that took too long is there; the next ones are for others to start. */
+	assert_true(pids[1] > 0);
+	assert_false(fixture->nurse.ready);
+	assert_killed(fixture->nurse.pid);
+	assert_makes_none(fixture);
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		assert_int_equal(hear_worker(channels[i]).pid, pids[i]);
+		close(channels[i]);
+		assert_int_equal(WEXITSTATUS(end_of_worker(fixture, pids[i])), WORKER_STATUS);
+	}
+}
+
+static void test_each_nursery_has_a_budget_of_its_own(void **state)
+{
+	struct fixture *fixture = *state;
+	int channel_fd;
+	pid_t pid;
+
+	start(fixture, "/proc/self/exe", NULL);
+	spend_all_but_nothing(&fixture->nurse);
+	pid = fixture->nurse.pid;
+	fixture->settled = 0;
+	start(fixture, "/proc/self/exe", NULL);
+	assert_killed(pid);
+	pid = make(fixture, &channel_fd);
+	assert_true(pid > 0 && fixture->nurse.ready);
+	close(channel_fd);
+	assert_int_equal(WEXITSTATUS(end_of_worker(fixture, pid)), WORKER_STATUS);
+}
+
 static void test_nursery_that_does_not_get_ready_is_none(void **state)
 {
 	static const char *const faults[] = { "mute", "unable", "leaves" };
@@ -470,6 +563,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_frozen_nursery_is_killed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_worker_of_a_nursery_that_died_in_between_is_known, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nursery_that_cannot_make_one_is_killed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_worker_that_nobody_can_name_is_an_error_and_left_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_time_is_one_budget_for_all_workers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_each_nursery_has_a_budget_of_its_own, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_nursery_that_does_not_get_ready_is_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_program_that_is_no_nursery_is_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_one_that_is_ended_in_time_is_told_of_no_more, set_up, tear_down),
