@@ -42,6 +42,7 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
+	batch->enough = 0;
 	if (!batch->held)
 		batch->run(batch);
 }
@@ -52,6 +53,7 @@ void store_batch_init(struct store_batch *batch, struct ev_loop *loop, store_bat
 	batch->run = run;
 	batch->closed = NULL;
 	batch->held = false;
+	batch->enough = 0;
 	ev_prepare_init(&batch->before_wait, on_before_wait);
 	ev_idle_init(&batch->no_wait, on_no_wait);
 	ev_init(&batch->later, on_later);
@@ -84,6 +86,8 @@ void store_batch_finish(struct store_batch *batch)
 void store_batch_add(struct store_batch *batch, struct store_call *call)
 {
 	list_append(&batch->waiting, &call->link);
+	if (batch->enough > 0 && --batch->enough == 0)
+		ev_timer_stop(batch->loop, &batch->later);
 	wake(batch);
 }
 
@@ -108,11 +112,21 @@ void store_batch_put_back(struct store_batch *batch, struct list *calls, double 
 {
 	list_splice(calls, &batch->waiting);
 	list_splice(&batch->waiting, calls);
+	batch->enough = 0;
 	rest(batch);
 	/* The loop's time is that of before the commit. */
 	ev_now_update(batch->loop);
 	ev_timer_set(&batch->later, after_s, 0);
 	ev_timer_start(batch->loop, &batch->later);
+}
+
+void store_batch_gather(struct store_batch *batch, double after_s, unsigned enough)
+{
+	struct list none;
+
+	list_init(&none);
+	store_batch_put_back(batch, &none, after_s);
+	batch->enough = enough;
 }
 
 void store_batch_hold(struct store_batch *batch)

@@ -26,7 +26,8 @@ struct store_batch {
 	store_batch_run_fn *run;
 	ev_prepare before_wait;
 	ev_idle no_wait;                /* its callback does nothing */
-	ev_timer later;                 /* active after store_batch_put_back() */
+	ev_timer later;                 /* active after store_batch_put_back() and store_batch_gather() */
+	unsigned enough;                /* so many calls more end the wait of store_batch_gather(); 0: none do */
 	struct list waiting;            /* store_call, in order */
 	struct list finished;           /* carried out, completion still to run */
 	bool *closed;                   /* set by store_batch_finish() inside a completion */
@@ -41,6 +42,8 @@ void store_batch_add(struct store_batch *batch, struct store_call *call);
 void store_batch_take(struct store_batch *batch, struct list *calls);
 /* They go first again, after after_s; what is added meanwhile joins them. */
 void store_batch_put_back(struct store_batch *batch, struct list *calls, double after_s);
+/* The next run is put off for after_s, or until so many calls have been added. */
+void store_batch_gather(struct store_batch *batch, double after_s, unsigned enough);
 /* From inside run: it is not run again before store_batch_complete(); what is added meanwhile gathers. */
 void store_batch_hold(struct store_batch *batch);
 /* Runs all completions.  The batch may be gone when it returns. */

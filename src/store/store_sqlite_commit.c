@@ -183,18 +183,9 @@ static void have_turn(struct store_sqlite *sqlite)
 	store_sqlite_fair_thank(sqlite);
 }
 
-/* The next commit of ours is put off; what is asked for meanwhile joins it. */
-static void put_off(struct store_sqlite *sqlite, double after_s)
-{
-	struct list none;
-
-	list_init(&none);
-	store_batch_put_back(&sqlite->batch, &none, after_s);
-}
-
 /* Where much is asked for, commits follow one another as fast as the disk lets them, each with little in it, and each
- * costs a turn with the lock, a sync and pages that the one before has written already.  Where little is asked for
- * nobody waits. */
+ * costs a turn with the lock, a sync and pages that the one before has written already.  So the next one waits for
+ * as many calls as this one had, and not for long.  Where little is asked for nobody waits. */
 static void gather_crowd(struct store_sqlite *sqlite, const struct list *calls)
 {
 	const struct store_call *call;
@@ -205,7 +196,7 @@ static void gather_crowd(struct store_sqlite *sqlite, const struct list *calls)
 		count++;
 	wait_ms = (double)count * CROWD_US / 1000;
 	if (count >= CROWD_CALLS)
-		put_off(sqlite, (wait_ms < CROWD_MAX_MS ? wait_ms : CROWD_MAX_MS) / 1000);
+		store_batch_gather(&sqlite->batch, (wait_ms < CROWD_MAX_MS ? wait_ms : CROWD_MAX_MS) / 1000, count);
 }
 
 /* Puts the batch off; false when it has been put off for too long. */
@@ -302,7 +293,7 @@ static void run_batch(struct store_batch *batch)
 	if (!ok)
 		fail_all(&calls, &err);
 	if (store_sqlite_fair_asked(sqlite))
-		put_off(sqlite, GIVE_WAY_MS / 1000.0);
+		store_batch_gather(&sqlite->batch, GIVE_WAY_MS / 1000.0, 0);
 	else if (ok)
 		gather_crowd(sqlite, &calls);
 	if (ok && sqlite->unsynced && !only_rates(&calls))

@@ -61,6 +61,24 @@ static void crowd_done(void *arg, const struct error *err)
 	crowd->waiting--;
 }
 
+/* Of as many calls as the last commit had nobody is waited for. */
+static void crowd_that_is_there_is_not_waited_for(void **state)
+{
+	struct store_fixture *fixture = *state;
+	struct store_batch *batch = &inside(fixture->a)->batch;
+	struct crowd crowd = { .sqlite = inside(fixture->a), .waiting = 10 };
+
+	store_batch_gather(batch, 3600, 10);
+	for (unsigned i = 0; i < 9; i++)
+		store_renew(fixture->a, crowd_done, &crowd);
+	for (int turn = 0; turn < 5; turn++)
+		ev_run(fixture->loop, EVRUN_NOWAIT);
+	assert_int_equal(crowd.waiting, 10);
+	store_renew(fixture->a, crowd_done, &crowd);
+	while (crowd.waiting > 0)
+		ev_run(fixture->loop, EVRUN_ONCE);
+}
+
 static bool crowd_puts_off(struct store_fixture *fixture, unsigned calls)
 {
 	struct crowd crowd = { .sqlite = inside(fixture->a), .waiting = calls };
@@ -329,6 +347,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(calls_of_a_turn_share_one_commit),
 		WITH_STORE(many_calls_put_the_next_commit_off_and_few_do_not),
+		WITH_STORE(crowd_that_is_there_is_not_waited_for),
 		WITH_STORE(busy_store_is_waited_for_on_the_loop),
 		WITH_STORE(full_database_fails_the_batch_and_nothing_of_it_stays),
 		WITH_STORE(call_that_fails_fails_alone),
