@@ -142,17 +142,36 @@ static bool check_file(const char *path, struct error *err)
 	return false;
 }
 
+/* The loop does not run yet, so waiting is allowed; the others are asked to pause from the start, as whoever
+ * opens a store is waited for.  0: for too long. */
+static int wait_to_open(void *arg, int tries)
+{
+	static const struct timespec pause = { .tv_nsec = OPEN_PAUSE_MS * 1000000 };
+	struct store_sqlite *sqlite = arg;
+
+	(void)tries;
+	if ((clock_monotonic_s() - sqlite->busy_since_s) * 1000 > OPEN_BUSY_MS)
+		return 0;
+	store_sqlite_fair_ask(sqlite);
+	nanosleep(&pause, NULL);
+	return 1;
+}
+
+/* Who finds the log being made by another is told at once that it is locked, without wait_to_open(). */
 static bool set_up(struct store_sqlite *sqlite, bool migrate, struct error *err)
 {
 	char *pragmas = xasprintf("%s PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;"
 		" PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = %d;",
 		migrate ? "PRAGMA journal_mode = WAL;" : "", LOG_KEPT_BYTES);
-	bool ok = sqlite3_exec(sqlite->db, pragmas, NULL, NULL, NULL) == SQLITE_OK;
+	int code;
 
-	if (!ok)
+	do {
+		code = sqlite3_exec(sqlite->db, pragmas, NULL, NULL, NULL);
+	} while ((code & 0xff) == SQLITE_BUSY && wait_to_open(sqlite, 0));
+	if (code != SQLITE_OK)
 		store_sqlite_error(sqlite, err, "cannot set up");
 	free(pragmas);
-	return ok;
+	return code == SQLITE_OK;
 }
 
 /* The CHECK constraints are for those who write with other programs: our words come from enums, and to check one
@@ -168,21 +187,6 @@ static bool trust_ourselves(struct store_sqlite *sqlite, struct error *err)
 	if (!ok)
 		store_sqlite_error(sqlite, err, "cannot set up");
 	return ok && store_sqlite_obey_triggers(sqlite, false, err);
-}
-
-/* The loop does not run yet, so waiting is allowed; the others are asked to pause from the start, as whoever
- * opens a store is waited for.  0: for too long. */
-static int wait_to_open(void *arg, int tries)
-{
-	static const struct timespec pause = { .tv_nsec = OPEN_PAUSE_MS * 1000000 };
-	struct store_sqlite *sqlite = arg;
-
-	(void)tries;
-	if ((clock_monotonic_s() - sqlite->busy_since_s) * 1000 > OPEN_BUSY_MS)
-		return 0;
-	store_sqlite_fair_ask(sqlite);
-	nanosleep(&pause, NULL);
-	return 1;
 }
 
 static bool open_database(struct store_sqlite *sqlite, const struct store_options *options, struct error *err)

@@ -106,13 +106,22 @@ static bool check_integrity(struct store_sqlite *sqlite, struct error *err)
 	return ok;
 }
 
+static bool read_identity(struct store_sqlite *sqlite, int *application, int *version, int *tables, struct error *err)
+{
+	return read_number(sqlite, "PRAGMA application_id", application, err) &&
+		read_number(sqlite, "PRAGMA user_version", version, err) &&
+		read_number(sqlite, "SELECT count(*) FROM sqlite_schema", tables, err);
+}
+
+/* In one transaction: another process may be making the store meanwhile. */
 static bool check_identity(struct store_sqlite *sqlite, int *version, struct error *err)
 {
 	int application, tables;
+	bool ok = execute(sqlite, "BEGIN", err) && read_identity(sqlite, &application, version, &tables, err);
 
-	if (!read_number(sqlite, "PRAGMA application_id", &application, err) ||
-		!read_number(sqlite, "PRAGMA user_version", version, err) ||
-		!read_number(sqlite, "SELECT count(*) FROM sqlite_schema", &tables, err))
+	if (!sqlite3_get_autocommit(sqlite->db))
+		sqlite3_exec(sqlite->db, "ROLLBACK", NULL, NULL, NULL);
+	if (!ok)
 		return false;
 	if (application != APPLICATION_ID && (application != 0 || *version != 0 || tables != 0)) {
 		error_set(err, ERROR_REFUSED, "store: %s is an SQLite database of another program (application id 0x%x)",
