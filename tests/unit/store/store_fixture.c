@@ -3,9 +3,11 @@
 #include "store_fixture.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -127,6 +129,22 @@ int fixture_teardown(void **state)
 	fixture->adapter->remove(fixture->private);
 	free(fixture->url);
 	free(fixture);
+	return 0;
+}
+
+/* A loop that two processes work with at once gives each the other's descriptors to look at. */
+pid_t fixture_fork(struct store_fixture *fixture)
+{
+	pid_t child;
+
+	fflush(NULL);
+	child = fork();
+	assert_true(child >= 0);
+	if (child > 0)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setenv("CMOCKA_TEST_ABORT", "1", 1);
+	ev_loop_fork(fixture->loop);
 	return 0;
 }
 

@@ -60,6 +60,9 @@ int fixture_run(const struct CMUnitTest *tests, size_t count);
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 struct store *fixture_open(struct store_fixture *fixture, const char *owner);
+/* As fork().  The child has the loop to itself, is to open its own stores and to _exit(); it ends when the test does, and when
+ * a check of its own fails. */
+pid_t fixture_fork(struct store_fixture *fixture);
 /* Waits for a completion that was given this heard. */
 void hear(struct store_fixture *fixture, struct heard *heard);
 void heard_finish(struct heard *heard);

@@ -69,17 +69,17 @@ static void greedy_writers_let_another_in(void **state)
 	struct store_fixture *fixture = *state;
 	static const char *const owners[GREEDY] = { "one", "two" };
 	atomic_uint *commits = mmap(NULL, sizeof(*commits), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct store *store = fixture_open(fixture, "third");
 	unsigned others[TURNS];
 	pid_t children[GREEDY];
+	struct store *store;
 
 	assert_true(commits != MAP_FAILED);
 	for (size_t i = 0; i < GREEDY; i++) {
-		children[i] = fork();
-		assert_true(children[i] >= 0);
+		children[i] = fixture_fork(fixture);
 		if (children[i] == 0)
 			commit_for_ever(fixture, owners[i], commits);
 	}
+	store = fixture_open(fixture, "third");
 	for (unsigned i = 0; i < TURNS; i++) {
 		unsigned begin = atomic_load(commits) + 2 * GREEDY, before;
 

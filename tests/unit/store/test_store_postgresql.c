@@ -588,15 +588,10 @@ static void many_owners_keep_the_order_of_keys_and_groups(void **state)
 	pid_t pids[CHILDREN];
 	int left = CHILDREN;
 
-	fflush(NULL);
 	for (int i = 0; i < CHILDREN; i++) {
-		pids[i] = fork();
-		assert_true(pids[i] >= 0);
-		if (pids[i] == 0) {
-			/* Else one that fails would go on with the tests behind this one. */
-			setenv("CMOCKA_TEST_ABORT", "1", 1);
+		pids[i] = fixture_fork(fixture);
+		if (pids[i] == 0)
 			_exit(live(fixture, i));
-		}
 	}
 	conn = look_into(fixture);
 	while (left > 0) {

@@ -21,6 +21,19 @@ static void spoil(const struct store_fixture *fixture, off_t at, const char *byt
 	assert_int_equal(pwrite(fd, bytes, size, at), size);
 	close(fd);
 }
+
+static void remove_store(const struct store_fixture *fixture)
+{
+	static const char *const files[] = { "", "-wal", "-shm" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char *path = xasprintf("%s%s", path_of(fixture), files[i]);
+
+		unlink(path);
+		free(path);
+	}
+}
+
 /* -- processes ----------------------------------------------------------------------------------- */
 
 /* Admits job after job, each in its own commit, and writes a byte for each completion. */
@@ -50,8 +63,7 @@ static unsigned run_and_kill(struct store_fixture *fixture, unsigned round)
 	int status;
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	child = fork();
-	assert_true(child >= 0);
+	child = fixture_fork(fixture);
 	if (child == 0) {
 		close(ends[0]);
 		admit_until_killed(fixture, round, ends[1]);
@@ -94,6 +106,43 @@ static void completed_calls_survive_sigkill(void **state)
 	}
 }
 
+static void open_when_told(struct store_fixture *fixture, int told)
+{
+	char byte;
+
+	if (read(told, &byte, 1) == 0)
+		store_close(fixture_open(fixture, "maker"));
+	_exit(0);
+}
+
+/* All that they find is an empty directory. */
+static void processes_make_one_store_at_once(void **state)
+{
+	enum { MAKERS = 4, ROUNDS = 25 };
+	struct store_fixture *fixture = *state;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		pid_t children[MAKERS];
+		int tell[2], status;
+
+		assert_int_equal(pipe2(tell, O_CLOEXEC), 0);
+		for (int i = 0; i < MAKERS; i++) {
+			children[i] = fixture_fork(fixture);
+			if (children[i] == 0) {
+				close(tell[1]);
+				open_when_told(fixture, tell[0]);
+			}
+		}
+		close(tell[0]);
+		close(tell[1]);
+		for (int i = 0; i < MAKERS; i++) {
+			assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+			assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		}
+		remove_store(fixture);
+	}
+}
+
 enum { CONTENDER_JOBS = 150 };
 
 static void contend(struct store_fixture *fixture, const char *owner)
@@ -127,8 +176,7 @@ static void processes_write_in_turn_and_lose_nothing(void **state)
 
 	store_close(fixture_open(fixture, "creator"));
 	for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
-		children[i] = fork();
-		assert_true(children[i] >= 0);
+		children[i] = fixture_fork(fixture);
 		if (children[i] == 0)
 			contend(fixture, owners[i]);
 	}
@@ -213,8 +261,7 @@ static void reads_wait_for_recovery_without_stopping_the_loop(void **state)
 
 	want_admit(fixture, fixture->a, job);
 	assert_int_equal(pipe2(down, O_CLOEXEC) | pipe2(up, O_CLOEXEC), 0);
-	child = fork();
-	assert_true(child >= 0);
+	child = fixture_fork(fixture);
 	if (child == 0) {
 		close(down[1]);
 		void_index_until_told(fixture, down[0], up[1]);
@@ -570,6 +617,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_PLACE(completed_calls_survive_sigkill),
+		WITH_PLACE(processes_make_one_store_at_once),
 		WITH_PLACE(processes_write_in_turn_and_lose_nothing),
 		WITH_STORE(readers_read_while_others_write),
 		WITH_STORE(reads_do_not_wait_for_writes_that_do),
