@@ -89,9 +89,16 @@ enum store_admitted {
 	STORE_ADMITTED_REJECTED,        /* inserted as failed: "locked" (LOCK_REJECT); settle the message */
 };
 
+struct store_admission;
+/* Sets job->attempt as store_intend() takes it; false: job is not to be launched yet, and its attempt is as it was.
+ * Job is the store's copy, with its grant. */
+typedef bool store_intent_fn(const struct store_admission *admission, struct job *job);
+
 struct store_admission {
 	struct job *job;                /* lent until done; the store fills what the verdict says */
 	bool released;                  /* admit without an owner: we are draining */
+	store_intent_fn *intent;        /* NULL: store_intend() is still to come */
+	void *intent_arg;
 	enum store_admitted verdict;    /* out */
 	char *owner;                    /* out, STORE_ADMITTED_OTHERS: whom to hint, NULL: adopt; caller frees */
 };
@@ -101,7 +108,12 @@ struct store_admission {
  * the successor, and it takes over their rank and, where both have a delay, their earlier not_before_ms.
  * LOCK_REJECT looks at the key when it is admitted, also with a delay.  job->state and seq are set with
  * every verdict; fence, grant, owner, accepted_ms and not_before_ms with NEW, OURS and REJECTED, and for the
- * last reason and detail. */
+ * last reason and detail.
+ *
+ * A job that is new, may launch at once and has crashed nobody can have its intent in the same commit, and so waits
+ * for one commit less until its launch.  Its state is JOB_LAUNCHING then, and its attempt is what intent has set.  Intent
+ * is run from inside of the commit, also again when that is made once more; it may call nothing of the store.
+ * Stores that are elsewhere don't run it. */
 void store_admit(struct store *store, struct store_admission *batch, size_t count, store_done_fn *done, void *arg);
 
 /* The moves below fail with ERROR_INVALID, without effect, when the job is in no state for them; one that

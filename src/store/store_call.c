@@ -246,10 +246,17 @@ void store_call_add_lock(struct store_call *call, const struct store_lock *lock)
 	call->locks[call->lock_count++] = copy;
 }
 
-static void tell_admission(struct store_admission *admission, const struct store_admitted_job *admitted)
+static void give_attempt(struct job *job, struct job *stored)
 {
-	struct job *job = admission->job;
-	const struct job *stored = admitted->job;
+	struct job_attempt given = stored->attempt;
+
+	stored->attempt = job->attempt;
+	job->attempt = given;
+}
+
+static void tell_admission(struct store_admission *admission, struct store_admitted_job *admitted)
+{
+	struct job *job = admission->job, *stored = admitted->job;
 
 	admission->verdict = admitted->verdict;
 	admission->owner = NULL;
@@ -270,6 +277,8 @@ static void tell_admission(struct store_admission *admission, const struct store
 	xreplace(&job->owner, stored->owner);
 	xreplace(&job->reason, stored->reason);
 	xreplace(&job->detail, stored->detail);
+	if (admitted->verdict == STORE_ADMITTED_NEW && stored->state == JOB_LAUNCHING)
+		give_attempt(job, stored);
 }
 
 static void complete_read(struct store_call *call, const struct error *err)

@@ -86,12 +86,11 @@ static bool insert(struct store_rows *rows, struct store_row *row, struct error 
 	struct memory_rows *memory = memory_rows_of(rows);
 	struct memory_job *at = xnew(struct memory_job);
 
-	(void)err;
 	at->row = *row;
 	at->row.job = job_copy(row->job);
 	memory->last_seq = row->job->seq;
 	list_append(&memory->jobs, &at->link);
-	return true;
+	return row->job->state != JOB_LAUNCHING || rows->ops->begin_attempt(rows, row, err);
 }
 
 static bool reopen(struct store_rows *rows, const struct store_row *row, struct error *err)

@@ -90,6 +90,7 @@ struct store_rows_ops {
 	bool (*read_whole)(struct store_rows *rows, struct store_row *row, struct error *err);
 	/* The seq that the next insert or reopen is to use; never one that was in use. */
 	bool (*next_seq)(struct store_rows *rows, int64_t *seq, struct error *err);
+	/* One that is launching with its attempt, as by begin_attempt. */
 	bool (*insert)(struct store_rows *rows, struct store_row *row, struct error *err);
 	/* The row of job->id, found by that, gets the new seq of the row and all else but what came with it:
 	 * project to body, message, and the attempts. */

@@ -58,8 +58,10 @@ bool rules_pass_delays(struct store_rules *rules, size_t max, bool *more, struct
 
 /* store_rules_admit.c */
 bool rules_admit(struct store_rules *rules, struct error *err);
-/* Gives a row its place at the end of the order, and writes it: a new one, or one that is accepted anew. */
-bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, bool *rejected, struct error *err);
+/* Gives a row its place at the end of the order, and writes it: a new one, or without an admission one that is accepted
+ * anew. */
+bool rules_accept(struct store_rules *rules, struct store_row *row, const struct store_admission *admission, bool *rejected,
+	struct error *err);
 
 /* store_rules_asked.c */
 bool rules_asked(struct store_rules *rules, struct error *err);

@@ -86,9 +86,34 @@ static bool take_seq(struct store_rules *rules, int64_t *seq, struct error *err)
 	return true;
 }
 
-bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, bool *rejected, struct error *err)
+/* With its grant, which the launch names, and before it is written.  What may have crashed workers is for the
+ * owner to judge. */
+static bool intend_at_once(struct store_rules *rules, struct store_row *row, const struct store_admission *admission,
+	struct error *err)
 {
-	struct store_rows *rows = rules->rows;
+	struct job *job = row->job;
+	unsigned crashes;
+
+	if (job->state != JOB_QUEUED || job->owner == NULL || admission->intent == NULL)
+		return true;
+	if (!rules->rows->ops->count_crashes(rules->rows, job->id, &crashes, err))
+		return false;
+	if (crashes == 0 && admission->intent(admission, job))
+		job->state = JOB_LAUNCHING;
+	return true;
+}
+
+static bool write_accepted(struct store_rules *rules, struct store_row *row, const struct store_admission *admission,
+	struct error *err)
+{
+	if (admission == NULL)
+		return rules->rows->ops->reopen(rules->rows, row, err);
+	return intend_at_once(rules, row, admission, err) && rules->rows->ops->insert(rules->rows, row, err);
+}
+
+bool rules_accept(struct store_rules *rules, struct store_row *row, const struct store_admission *admission, bool *rejected,
+	struct error *err)
+{
 	struct job *job = row->job;
 	struct store_row **ended = NULL;
 	size_t count = 0;
@@ -106,8 +131,7 @@ bool rules_accept(struct store_rules *rules, struct store_row *row, bool anew, b
 		ok = rules_first_stage(rules, row, err);
 	/* Not before: a seq is what the place in a group is told by. */
 	job->seq = ok ? seq : 0;
-	if (ok)
-		ok = anew ? rows->ops->reopen(rows, row, err) : rows->ops->insert(rows, row, err);
+	ok = ok && write_accepted(rules, row, admission, err);
 	for (size_t i = 0; ok && i < count; i++)
 		ok = rules_pass_on(rules, ended[i]->job, err);
 	store_rows_destroy(ended, count);
@@ -136,7 +160,7 @@ static bool admit_new(struct store_rules *rules, const struct store_admission *a
 		xreplace(&job->lock_key, "");
 	if (job->message.id == NULL)
 		job->message.settled = true;
-	ok = rules_accept(rules, row, false, &rejected, err);
+	ok = rules_accept(rules, row, admission, &rejected, err);
 	if (ok) {
 		out->verdict = rejected ? STORE_ADMITTED_REJECTED : STORE_ADMITTED_NEW;
 		free(job->body);

@@ -170,7 +170,7 @@ static bool retry_finished(struct store_rules *rules, struct store_row *row, str
 	/* A job that crashed workers is believed to be mended now. */
 	if (!rules_pass_delays(rules, LIMIT_SWEEP_JOBS, &more, err) ||
 		!rules->rows->ops->forget_crashes(rules->rows, job->id, 0, err) ||
-		!rules_accept(rules, row, true, &rejected, err))
+		!rules_accept(rules, row, NULL, &rejected, err))
 		return false;
 	store_call_answer(rules->call, STORE_ASKED_DONE, job);
 	return true;

@@ -60,7 +60,7 @@ struct store_sqlite {
 	uint32_t version;               /* of the data, when our last transaction ended; any commit changes it */
 	double busy_since_s;            /* monotonic; 0: the last try found the lock free */
 	double read_busy_since_s;       /* likewise, of reading */
-	enum { CRASHES_UNKNOWN, CRASHES_NONE, CRASHES_SOME } crashes;   /* are there any; known while a transaction reads */
+	enum { CRASHES_UNKNOWN, CRASHES_NONE, CRASHES_SOME } crashes;   /* are there any; known within a transaction */
 	int fair_fd;                    /* -1: none */
 	bool asking;                    /* for a turn, as we have waited long */
 	int failure;                    /* SQLite's primary code of the last failure */

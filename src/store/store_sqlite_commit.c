@@ -165,6 +165,7 @@ static bool run_locked(struct store_sqlite *sqlite, struct list *calls, bool *ag
 	if (!ok)
 		roll_back(sqlite);
 	sqlite->version = data_version(sqlite);
+	sqlite->crashes = CRASHES_UNKNOWN;
 	return ok;
 }
 

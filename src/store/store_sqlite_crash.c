@@ -4,10 +4,13 @@
 
 static bool add_crash(struct store_rows *rows, const char *key, const char *owner, int64_t at_ms, struct error *err)
 {
-	return sql_run(store_sqlite_of(rows), SQL_ADD_CRASH, err, SQL_TEXT(key), SQL_TEXT(owner), SQL_INTEGER(at_ms));
+	struct store_sqlite *sqlite = store_sqlite_of(rows);
+
+	sqlite->crashes = CRASHES_SOME;
+	return sql_run(sqlite, SQL_ADD_CRASH, err, SQL_TEXT(key), SQL_TEXT(owner), SQL_INTEGER(at_ms));
 }
 
-/* The count is asked for before each launch, and nearly always nothing has ever crashed. */
+/* The count is asked for with each message and job, and nearly always nothing has ever crashed. */
 static bool look_for_any(struct store_sqlite *sqlite, struct error *err)
 {
 	int64_t any;

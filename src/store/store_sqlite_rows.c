@@ -189,9 +189,11 @@ static bool insert(struct store_rows *rows, struct store_row *row, struct error 
 		SQL_TEXT(job->message.group), SQL_INTEGER(job->message.hidden_until_ms),
 		SQL_INTEGER(job->message.received_ms), SQL_INTEGER(job->message.deliveries),
 		SQL_INTEGER(job->message.settled), SQL_TEXT(job->owner), SQL_INTEGER(job->fence),
-		SQL_INTEGER(job->grant), SQL_INTEGER(job->seq), SQL_INTEGER(row->rank)))
+		SQL_INTEGER(job->grant), SQL_INTEGER(job->seq), SQL_INTEGER(row->rank),
+		SQL_INTEGER(job->attempt.number), SQL_INTEGER(job->attempt.step)))
 		return false;
-	return sql_run(sqlite, SQL_INSERT_BODY, err, SQL_INTEGER(job->seq), SQL_TEXT(job->body)) &&
+	return (job->state != JOB_LAUNCHING || store_sqlite_write_attempt(sqlite, job, err)) &&
+		sql_run(sqlite, SQL_INSERT_BODY, err, SQL_INTEGER(job->seq), SQL_TEXT(job->body)) &&
 		(!job_state_final(job->state) || store_sqlite_count_ended(sqlite, job->state, 1, err));
 }
 

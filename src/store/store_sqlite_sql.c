@@ -48,8 +48,8 @@ static const char *const texts[SQL_STATEMENTS] = {
 	[SQL_INSERT_JOB] = "INSERT OR FAIL INTO jobs (id, project, deployer, queue, lock_key, policy, priority, not_before_ms,"
 		" commit_hash, ref, stage, state, wait, open, live, reason, detail, exit_code, accepted_ms, finished_ms,"
 		" message_id, receipt, message_group, hidden_until_ms, received_ms, deliveries, settled, owner, fence,"
-		" lock_grant, seq, rank) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
-		" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)",
+		" lock_grant, seq, rank, attempt, step) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+		" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
 	[SQL_INSERT_BODY] = "INSERT INTO bodies (job, body) VALUES (?1, ?2)",
 	[SQL_COUNT_ENDED] = "UPDATE ended SET jobs = jobs + ?2 WHERE state = ?1",
 	[SQL_COUNT_REOPENED] = "UPDATE ended SET jobs = jobs - 1 WHERE state = (SELECT state FROM jobs WHERE id = ?1)",
