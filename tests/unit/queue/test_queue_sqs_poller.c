@@ -94,22 +94,31 @@ static void an_idle_queue_costs_one_poll(void **state)
 	fixture_end(&fixture);
 }
 
+/* Rounds that come back full, until so many polls are open; returns how many messages that took. */
+static unsigned grow_polls(struct fixture *fixture, unsigned count)
+{
+	unsigned next = 0;
+
+	queue_start(fixture->queue);
+	queue_set_room(fixture->queue, 5000);
+	fake_aws_run();
+	for (unsigned open = 1; open < count; open++) {
+		for (unsigned i = 0; i < open; i++, next += 10) {
+			assert_int_equal(fake_aws_open(receive), open);
+			answer(fixture, next, 10);
+		}
+	}
+	return next;
+}
+
 static void polls_grow_by_one_each_round_that_comes_back_full(void **state)
 {
 	struct fixture fixture;
-	unsigned next = 0;
+	unsigned next;
 
 	(void)state;
 	fixture_begin(&fixture, standard);
-	queue_start(fixture.queue);
-	queue_set_room(fixture.queue, 5000);
-	fake_aws_run();
-	for (unsigned open = 1; open < 16; open++) {
-		for (unsigned i = 0; i < open; i++, next += 10) {
-			assert_int_equal(fake_aws_open(receive), open);
-			answer(&fixture, next, 10);
-		}
-	}
+	next = grow_polls(&fixture, 16);
 	assert_int_equal(fake_aws_open(receive), 16);
 	answer(&fixture, next, 10);
 	assert_int_equal(fake_aws_open(receive), 16);
@@ -290,17 +299,10 @@ static void a_server_that_does_not_wait_is_not_asked_in_a_loop(void **state)
 static void polls_that_end_together_are_one_reason_to_pause(void **state)
 {
 	struct fixture fixture;
-	unsigned next = 0;
 
 	(void)state;
 	fixture_begin(&fixture, standard);
-	queue_start(fixture.queue);
-	queue_set_room(fixture.queue, 5000);
-	fake_aws_run();
-	for (unsigned open = 1; open < 8; open++) {
-		for (unsigned i = 0; i < open; i++, next += 10)
-			answer(&fixture, next, 10);
-	}
+	grow_polls(&fixture, 8);
 	assert_int_equal(fake_aws_open(receive), 8);
 	for (unsigned i = 0; i < 8; i++) {
 		fake_aws_reply(receive, "{}");

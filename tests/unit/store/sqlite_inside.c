@@ -2,6 +2,8 @@
 /* sqlite_inside.c - see sqlite_inside.h. */
 #include "sqlite_inside.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../cmocka_all.h"
@@ -16,6 +18,18 @@ void sql(sqlite3 *db, const char *text)
 {
 	if (sqlite3_exec(db, text, NULL, NULL, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", text, sqlite3_errmsg(db));
+}
+
+struct job *make_large_job(unsigned number, int bytes)
+{
+	char id[16];
+	struct job *job;
+
+	snprintf(id, sizeof(id), "%u", number);
+	job = make_job(id, LOCK_PARALLEL);
+	free(job->body);
+	job->body = xasprintf("{\"x\":\"%0*d\"}", bytes, 0);
+	return job;
 }
 
 void obey_triggers(struct store *store)

@@ -11,6 +11,8 @@ const char *path_of(const struct store_fixture *fixture);
 void sql(sqlite3 *db, const char *text);
 /* The first column of the first row. */
 int64_t number(sqlite3 *db, const char *text);
+/* make_job() with a body of so many bytes and some more. */
+struct job *make_large_job(unsigned number, int bytes);
 /* From now on it leaves to triggers what they do, as an older worker does. */
 void obey_triggers(struct store *store);
 /* A fixture without a store: for tests that fork or spoil the file. */

@@ -289,14 +289,9 @@ static void log_is_shortened_between_commits(void **state)
 	char *log = xasprintf("%s-wal", path_of(fixture));
 	struct stat found;
 
-	for (int i = 0; i < 60; i++) {
-		char id[16];
-		struct job *job;
+	for (unsigned i = 0; i < 60; i++) {
+		struct job *job = make_large_job(i, 500000);
 
-		snprintf(id, sizeof(id), "%d", i);
-		job = make_job(id, LOCK_PARALLEL);
-		free(job->body);
-		job->body = xasprintf("{\"x\":\"%0500000d\"}", 0);
 		want_admit(fixture, fixture->a, job);
 		wait_for_checkpoint(fixture);
 		job_destroy(job);

@@ -274,13 +274,8 @@ static void checkpoint_holds_up_nobody(void **state)
 
 	disk.closed[DATABASE] = true;
 	for (unsigned i = 0; !store_sqlite_checkpoint_due(inside(fixture->a)); i++) {
-		struct job *job;
-		char id[16];
+		struct job *job = make_large_job(i, 900000);
 
-		snprintf(id, sizeof(id), "%u", i);
-		job = make_job(id, LOCK_PARALLEL);
-		free(job->body);
-		job->body = xasprintf("{\"x\":\"%0900000d\"}", 0);
 		want_admit(fixture, fixture->a, job);
 		job_destroy(job);
 	}
