@@ -37,6 +37,12 @@ enum api_state {
 	API_DRAINING,           /* accepts no more; answers what is under way */
 };
 
+enum api_hint {
+	API_HINT_NONE,
+	API_HINT_JOBS,                  /* jobs that nobody owns */
+	API_HINT_NEWS,                  /* news for some of their owners, or both */
+};
+
 struct api {
 	struct ev_loop *loop;
 	struct log log;
@@ -61,7 +67,7 @@ struct api {
 	ev_io channel;
 	ev_timer heartbeat, warm_again;
 	ev_timer hint;                  /* active for a moment after a hint */
-	bool hint_again;                /* another one is due at its end */
+	enum api_hint hint_next;        /* what is due at its end */
 	ev_timer deadline;              /* of the drain */
 	ev_timer close_idle;
 	ev_signal on_term, on_quit;
@@ -85,8 +91,8 @@ void api_leave(struct api *api, int status);
 void api_channel_start(struct api *api);
 void api_channel_stop(struct api *api);
 void api_channel_send(struct api *api, enum report_kind kind, const char *text);
-/* The store has news for workers: they are hinted soon, once for many. */
-void api_hint(struct api *api);
+/* The store has something for workers: they are hinted soon, once for many. */
+void api_hint(struct api *api, enum api_hint what);
 
 /* api_figures.c: what this process counts */
 void api_figures_init(struct api *api);

@@ -7,7 +7,7 @@
 #include "api/api.h"
 #include "base/descriptor.h"
 
-static const double hint_linger_s = 0.01;
+static const double hint_linger_s = 0.005;
 
 void api_channel_send(struct api *api, enum report_kind kind, const char *text)
 {
@@ -41,11 +41,22 @@ static void say_alive(struct api *api)
 		api_channel_send(api, REPORT_READY, api->degraded);
 }
 
-/* The first of several is passed on at once, the rest together. */
-static void pass_hint(struct api *api)
+static void send_hint(struct api *api, enum api_hint what)
 {
-	api->hint_again = false;
-	api_channel_send(api, REPORT_HINT, "");
+	struct report report = { 0 };
+
+	report_init(&report, REPORT_HINT, api->heritage.generation);
+	report.sequence = ++api->report_sequence;
+	if (what == API_HINT_JOBS)
+		snprintf(report.name, sizeof(report.name), "%s", REPORT_HINT_JOBS);
+	report_send(api->heritage.channel_fd, &report, -1);
+}
+
+/* The first of several is passed on at once, the rest together. */
+static void pass_hint(struct api *api, enum api_hint what)
+{
+	api->hint_next = API_HINT_NONE;
+	send_hint(api, what);
 	ev_now_update(api->loop);
 	ev_timer_set(&api->hint, hint_linger_s, 0.);
 	ev_timer_start(api->loop, &api->hint);
@@ -56,16 +67,16 @@ static void on_hint(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct api *api = container_of(timer, struct api, hint);
 
 	(void)loop, (void)revents;
-	if (api->hint_again)
-		pass_hint(api);
+	if (api->hint_next != API_HINT_NONE)
+		pass_hint(api, api->hint_next);
 }
 
-void api_hint(struct api *api)
+void api_hint(struct api *api, enum api_hint what)
 {
-	if (ev_is_active(&api->hint))
-		api->hint_again = true;
-	else
-		pass_hint(api);
+	if (!ev_is_active(&api->hint))
+		pass_hint(api, what);
+	else if (what > api->hint_next)
+		api->hint_next = what;
 }
 
 static void reopen_log(const struct api *api, int fd)
@@ -156,8 +167,8 @@ void api_channel_stop(struct api *api)
 {
 	ev_io_stop(api->loop, &api->channel);
 	ev_timer_stop(api->loop, &api->heartbeat);
-	if (api->hint_again)
-		api_channel_send(api, REPORT_HINT, "");
+	if (api->hint_next != API_HINT_NONE)
+		send_hint(api, api->hint_next);
 	ev_timer_stop(api->loop, &api->hint);
 	api_figures_copy(api);
 }

@@ -309,7 +309,7 @@ static void take_answer(struct pending *pending, const struct store_answer *answ
 	json_t *doc;
 
 	if (err == NULL && answer->verdict <= STORE_ASKED_BEGUN)
-		api_hint(api);
+		api_hint(api, API_HINT_NEWS);
 	if (request == NULL)
 		return;
 	if (err != NULL) {

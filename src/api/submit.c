@@ -142,8 +142,9 @@ static void on_admitted(void *arg, const struct error *err)
 	struct api *api = submission->submitter->api;
 	enum store_admitted verdict = submission->admission.verdict;
 
+	/* Those that it superseded have owners who shall hear of it. */
 	if (err == NULL && verdict == STORE_ADMITTED_NEW)
-		api_hint(api);
+		api_hint(api, submission->job->policy == LOCK_LATEST ? API_HINT_NEWS : API_HINT_JOBS);
 	if (err != NULL || verdict == STORE_ADMITTED_REJECTED ||
 		(verdict == STORE_ADMITTED_NEW && submission->job->state != JOB_WAITING))
 		submission_end(submission, &submitted, err);

@@ -41,11 +41,14 @@ enum report_kind {
 	REPORT_ORPHANS,         /* the worker in name is dead, how is in text: record it, disown it, adopt */
 	/* of either, and later: a child that lives through an upgrade has to mean the same by each number as
 	 * the master after it */
-	REPORT_HINT,            /* api: a job was submitted, cancelled or retried: all workers adopt and sweep */
+	REPORT_HINT,            /* api: a job was submitted, cancelled or retried: all workers adopt and sweep; with
+				 * REPORT_HINT_JOBS in name nothing but jobs came, for which one worker is enough */
 	REPORT_CRASHED_ON,      /* master: follows ORPHANS when it died by its own fault; text: what it had in hand */
 	REPORT_SCALE,           /* child: so many workers the backlog is worth; scale is filled */
 	REPORT_KINDS
 };
+
+#define REPORT_HINT_JOBS "jobs"
 
 struct report_worker {
 	uint32_t held;                  /* jobs in memory */

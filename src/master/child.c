@@ -210,8 +210,12 @@ static void act_pass_wake(struct child *child, const struct report *report)
 
 static void act_pass_hint(struct child *child, const struct report *report)
 {
-	(void)report;
-	hint_give(&child->generation->master->hint);
+	struct master *master = child->generation->master;
+
+	if (strcmp(report->name, REPORT_HINT_JOBS) == 0)
+		roster_offer(&master->roster);
+	else
+		hint_give(&master->hint);
 }
 
 static void act_pass_scale(struct child *child, const struct report *report)

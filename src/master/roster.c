@@ -144,6 +144,32 @@ void roster_wake(struct roster *roster, const char *owner, const struct child *e
 	roster_tell_active(roster, REPORT_ADOPT, except);
 }
 
+/* In the order in which they were started, and from the first on again. */
+static struct child *next_active(const struct roster *roster, uint64_t after_serial)
+{
+	struct child *child, *first = NULL, *next = NULL;
+
+	list_each(child, &roster->current->children, link) {
+		if (child->role != ROLE_WORKER || child->state != CHILD_ACTIVE)
+			continue;
+		if (first == NULL || child->serial < first->serial)
+			first = child;
+		if (child->serial > after_serial && (next == NULL || child->serial < next->serial))
+			next = child;
+	}
+	return next != NULL ? next : first;
+}
+
+void roster_offer(struct roster *roster)
+{
+	struct child *child = roster->current != NULL ? next_active(roster, roster->offered_to) : NULL;
+
+	if (child == NULL)
+		return;
+	roster->offered_to = child->serial;
+	child_tell(child, REPORT_ADOPT);
+}
+
 void roster_hint(struct roster *roster)
 {
 	struct generation *generation;

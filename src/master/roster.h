@@ -25,6 +25,7 @@ struct roster {
 	uint64_t last_serial;
 	char owner_prefix[ROSTER_OWNER_BYTES];
 	struct list orphans;            /* nobody could be told yet */
+	uint64_t offered_to;            /* serial of the worker that was offered jobs last */
 };
 
 void roster_init(struct roster *roster, int64_t started_wall_ms);
@@ -48,6 +49,8 @@ double roster_drain_s(const struct roster *roster, const struct edition *fallbac
 void roster_tell_active(struct roster *roster, enum report_kind kind, const struct child *except);
 /* SWEEP for the worker with that owner id, else ADOPT for all. */
 void roster_wake(struct roster *roster, const char *owner, const struct child *except);
+/* There are a few jobs that nobody owns: ADOPT to one active worker of the running generation, the next one each time. */
+void roster_offer(struct roster *roster);
 /* The store was changed by somebody else: ADOPT and SWEEP to those that are active, SWEEP to those that
  * still hold jobs. */
 void roster_hint(struct roster *roster);

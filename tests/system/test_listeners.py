@@ -160,6 +160,15 @@ def test_api_is_told_of_no_jobs(master, addresses):
     assert len(apis) == 3 and words <= {"started", "descriptors", "go", "ping", "drain", "release", "leaves"}
 
 
+def test_job_that_nobody_owns_is_offered_to_one_worker_after_the_other(master, addresses):
+    master.configure("api:offer=6", api=listen(*addresses), workers=3)
+    master.start()
+    wait_until("all are passed on", lambda: len(master.events_of(1, "adopt")) == 6)
+    told = [p for p, _, _, what in master.event_lines() if what == "adopt"]
+    assert sorted(told.count(pid) for pid in set(told)) == [2, 2, 2]
+    assert master.events_of(1, "sweep") == []
+
+
 def test_api_that_cannot_get_ready_rolls_a_reload_back(master, addresses):
     master.configure(api=listen(*addresses))
     master.start()

@@ -23,6 +23,7 @@
  *      deaf            leaves its channel unread
  *      wake=OWNER      after GO, wakes that owner
  *      hint            after GO, says that the store has changed
+ *      offer=N         after GO, says N times that there is a job that nobody owns
  *      queues=N        reports numbers of so many queues
  *      busy=KEY        after GO, has that in hand
  *      fault=SECONDS   that long after GO, dies by SIGSEGV
@@ -155,6 +156,8 @@ static void go(struct fake *fake)
 		fake->fault_at = clock_monotonic_s() + atof(value);
 	if (told(fake, "hint", NULL))
 		say(fake, REPORT_HINT, "", "");
+	for (int i = told(fake, "offer", value) ? atoi(value) : 0; i > 0; i--)
+		say(fake, REPORT_HINT, REPORT_HINT_JOBS, "");
 	if (told(fake, "hang", NULL))
 		fake->hung = true;
 	if (told(fake, "wake", value))
