@@ -98,7 +98,7 @@ void queue_set_room(struct queue *queue, unsigned room);
  * when none is left and what was settled is answered for, as far as the queue answers at all. */
 void queue_stop(struct queue *queue, queue_done_fn *done, void *arg);
 
-/* Takes over a message that another process held. */
+/* Takes over a message that another process held, or we ourselves until we forgot it. */
 struct queue_message *queue_resume(struct queue *queue, const struct job_message_ref *ref);
 /* The same message came again with a newer receipt: held goes on with it; newer is freed. */
 void queue_supersede(struct queue_message *held, struct queue_message *newer);

@@ -14,14 +14,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "worker/counters.h"
 #include "worker/faults.h"
 #include "worker/holding.h"
 #include "worker/rest.h"
 #include "worker/retention.h"
 #include "worker/tell.h"
+
+static const double FIND_AGAIN_S = 0.2, FIND_AGAIN_MAX_S = 10;
 
 static bool may_adopt(const struct worker *worker)
 {
@@ -83,6 +87,17 @@ static struct queue_message *resume_message(const struct intake *intake, const s
 	return queue_resume(intake->queue, ref);
 }
 
+/* Of its acceptance nobody has heard, as far as the record says.  One that was rejected for its lock when it came was never
+ * accepted; the first intent may be of the same commit as the admission. */
+static bool may_be_untold(const struct job *job)
+{
+	const struct job_attempt *attempt = &job->attempt;
+
+	if (attempt->number == 0)
+		return job->state != JOB_FAILED;
+	return job->state == JOB_LAUNCHING && attempt->number == 1 && attempt->step == 0;
+}
+
 static void take_up(struct worker *worker, struct job *job)
 {
 	struct holding *holding = holding_find(worker, job->id);
@@ -104,8 +119,7 @@ static void take_up(struct worker *worker, struct job *job)
 	message = resume_message(worker_find_intake(worker, job->queue), &job->message);
 	holding = holding_create(worker, job, message);
 	log_info(holding_log(holding), "adopted while %s", job_state_name(job->state));
-	/* One that was rejected for its lock when it came was never accepted. */
-	if (job->attempt.number == 0 && job->state != JOB_FAILED)
+	if (may_be_untold(job))
 		tell_accepted(worker, job);
 	if (job_state_final(job->state))
 		tell_ended(worker, job);
@@ -129,6 +143,9 @@ static void on_adopted(void *arg, struct job **jobs, size_t count, const struct 
 	}
 	for (size_t i = 0; i < count; i++)
 		take_up(worker, jobs[i]);
+	/* There may be many more, and we may be the only one who was told. */
+	if (count == WORKER_ADOPT_BATCH)
+		channel_send(worker, REPORT_RELEASED, "", "");
 	if (count > 0) {
 		for (size_t i = 0; i < worker->conf->queue_count; i++)
 			intake_update_room(&worker->intakes[i]);
@@ -175,6 +192,73 @@ void adopt_orphans(struct worker *worker, const char *owner, const char *how)
 	store_disown(worker->store, owner, on_disowned, worker);
 	free(key);
 	free(text);
+}
+
+/* -- ours, and not held ----------------------------------------------------------------------- */
+
+/* Its message is forgotten, and some queues will not show it again while we live: so it is asked for until the
+ * store answers. */
+struct unheard_of {
+	struct list link;               /* worker.unheard_of */
+	struct worker *worker;
+	char *id;
+	ev_timer again;
+	unsigned failures;
+};
+
+static void unheard_of_end(struct unheard_of *unheard)
+{
+	list_remove(&unheard->link);
+	ev_timer_stop(unheard->worker->loop, &unheard->again);
+	free(unheard->id);
+	free(unheard);
+}
+
+static void on_found(void *arg, const struct job *job, const struct error *err)
+{
+	struct unheard_of *unheard = arg;
+	struct worker *worker = unheard->worker;
+
+	if (worker->leaving)
+		return;
+	if (err != NULL) {
+		if (unheard->failures++ == 0)
+			log_warn(&worker->log, "job %s is ours and not held, and cannot be read: %s; trying again", unheard->id,
+				err->text);
+		ev_timer_set(&unheard->again, backoff_s(unheard->failures, FIND_AGAIN_S, FIND_AGAIN_MAX_S, random_unit()), 0.);
+		ev_timer_start(worker->loop, &unheard->again);
+		return;
+	}
+	unheard_of_end(unheard);
+	if (job != NULL && job->owner != NULL && strcmp(job->owner, worker->heritage.owner) == 0 &&
+		holding_find(worker, job->id) == NULL)
+		take_up(worker, job_copy(job));
+	drain_check(worker);
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct unheard_of *unheard = container_of(timer, struct unheard_of, again);
+
+	(void)loop, (void)revents;
+	store_find(unheard->worker->store, unheard->id, on_found, unheard);
+}
+
+void adopt_unheard_of(struct worker *worker, const char *id)
+{
+	struct unheard_of *unheard = xnew(struct unheard_of);
+
+	list_append(&worker->unheard_of, &unheard->link);
+	unheard->worker = worker;
+	unheard->id = xstrdup(id);
+	ev_init(&unheard->again, on_again);
+	store_find(worker->store, id, on_found, unheard);
+}
+
+void adopt_finish(struct worker *worker)
+{
+	while (!list_empty(&worker->unheard_of))
+		unheard_of_end(list_first(&worker->unheard_of, struct unheard_of, link));
 }
 
 /* -- news about our own ------------------------------------------------------------------------- */

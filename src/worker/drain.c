@@ -48,7 +48,8 @@ static bool holds_nothing(const struct worker *worker)
 		if (worker->intakes[i].admitting > 0)
 			return false;
 	}
-	return worker->holdings.count == 0 && !worker->adopting && deliver_is_idle(worker->deliver);
+	return worker->holdings.count == 0 && !worker->adopting && list_empty(&worker->unheard_of) &&
+		deliver_is_idle(worker->deliver);
 }
 
 void drain_check(struct worker *worker)

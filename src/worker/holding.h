@@ -87,6 +87,10 @@ void holding_put(struct worker *worker);
 
 /* launch.c: a granted job, towards a running task.  Also continues a stored intent. */
 void launch_begin(struct holding *holding);
+/* Sets job->attempt for the first launch of a job that is being admitted; false, without effect: not now. */
+bool launch_draw_up(struct worker *worker, struct job *job);
+/* It was, and is stored. */
+void launch_intended(struct holding *holding);
 void launch_resume(struct holding *holding);
 /* Ends it as failed. */
 void launch_fail(struct holding *holding, const char *reason, const char *text);

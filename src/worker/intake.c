@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intake.c - a received batch, towards admitted jobs.
  *
- * The whole batch is screened (screening.c), understood, admitted in one transaction and only then acted
- * on.  What is no job is refusal.c's. */
+ * The whole batch is screened (screening.c), understood, admitted in one transaction, with the intents of those that
+ * may launch, and only then acted on.  What is no job is refusal.c's. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +46,12 @@ void intake_init(struct intake *intake, struct worker *worker, const struct conf
 	list_init(&intake->screenings);
 	list_init(&intake->batches);
 	list_init(&intake->refusals);
+}
+
+void intake_close(struct intake *intake)
+{
+	queue_destroy(intake->queue);
+	intake->queue = NULL;
 }
 
 void intake_finish(struct intake *intake)
@@ -142,10 +148,12 @@ static void admitted_new(struct intake *intake, struct store_admission *admissio
 	log_info(holding_log(holding), "accepted from queue %s for project %s: %s", intake->conf->name, holding->job->project,
 		job_state_name(holding->job->state));
 	tell_accepted(intake->worker, holding->job);
-	if (holding->job->state == JOB_QUEUED)
-		launch_begin(holding);
-	else
+	if (holding->job->state == JOB_WAITING)
 		holding_enter(holding, HOLDING_WAITING);
+	else if (holding->job->attempt.number > 0)
+		launch_intended(holding);
+	else
+		launch_begin(holding);
 }
 
 static void on_redelivery_settled(void *arg, const struct error *err)
@@ -165,28 +173,16 @@ static void settle_redelivery(struct intake *intake, struct queue_message *messa
 	queue_settle(message, QUEUE_DONE, on_redelivery_settled, intake);
 }
 
-/* The store says that the job is ours, but we have never heard of it: its admission was stored, and its
- * completion said that it was not.  Only a job that nobody has launched can have come that way. */
-static void admitted_unheard_of(struct intake *intake, struct store_admission *admission,
-	struct queue_message *message)
-{
-	enum job_state state = admission->job->state;
-
-	if (state == JOB_QUEUED || state == JOB_WAITING)
-		admitted_new(intake, admission, message);
-	else
-		queue_forget(message);
-}
-
 static void admitted_ours(struct intake *intake, struct store_admission *admission, struct queue_message *message)
 {
 	struct holding *holding = holding_find(intake->worker, admission->job->id);
 
-	if (holding == NULL)
-		admitted_unheard_of(intake, admission, message);
-	else if (holding->message != NULL && strcmp(holding->message->id, message->id) == 0)
+	if (holding == NULL) {
+		queue_forget(message);
+		adopt_unheard_of(intake->worker, admission->job->id);
+	} else if (holding->message != NULL && strcmp(holding->message->id, message->id) == 0) {
 		queue_supersede(holding->message, message);
-	else if (holding->phase < HOLDING_SETTLING && holding->message == NULL) {
+	} else if (holding->phase < HOLDING_SETTLING && holding->message == NULL) {
 		holding->message = message;
 		message->arg = holding;
 	} else {
@@ -227,7 +223,7 @@ static void on_admitted(void *arg, const struct error *err)
 	struct intake *intake = batch->intake;
 	struct worker *worker = intake->worker;
 
-	if (err != NULL && worker->leaving)
+	if (intake->queue == NULL || (err != NULL && worker->leaving))
 		return;
 	if (err != NULL) {
 		if (intake->failures++ == 0)
@@ -253,12 +249,28 @@ static void on_admitted(void *arg, const struct error *err)
 	drain_check(worker);
 }
 
+/* What crashes us here is not in the store yet, and known by its message. */
+static bool intend(const struct store_admission *admission, struct job *job)
+{
+	struct batch *batch = admission->intent_arg;
+	struct intake *intake = batch->intake;
+	bool ok;
+
+	intake_take(intake, batch->messages[admission - batch->admissions]);
+	ok = launch_draw_up(intake->worker, job);
+	holding_put(intake->worker);
+	return ok;
+}
+
 static void admit(struct batch *batch)
 {
 	struct worker *worker = batch->intake->worker;
 
-	for (size_t i = 0; i < batch->count; i++)
+	for (size_t i = 0; i < batch->count; i++) {
 		batch->admissions[i].released = worker->state != WORKER_ACTIVE;
+		batch->admissions[i].intent = intend;
+		batch->admissions[i].intent_arg = batch;
+	}
 	store_admit(worker->store, batch->admissions, batch->count, on_admitted, batch);
 }
 

@@ -81,48 +81,78 @@ static void reject_removed(struct holding *holding)
 	free(text);
 }
 
-static void freeze(struct holding *holding, char *take_request)
+static void freeze(const struct deployer *deployer, struct job *job, char *take_request)
 {
-	struct job_attempt *attempt = &holding->job->attempt;
-	int64_t timeout_ms = holding->deployer->conf->timeout_ms;
+	struct job_attempt *attempt = &job->attempt;
+	int64_t timeout_ms = deployer->conf->timeout_ms;
 
 	free(attempt->request);
 	free(attempt->handle);
 	attempt->request = take_request;
 	attempt->handle = NULL;
-	holding->job->exit_code = JOB_NO_EXIT_CODE;
+	job->exit_code = JOB_NO_EXIT_CODE;
 	attempt->intended_ms = clock_steady_ms();
 	attempt->started_ms = 0;
 	attempt->timeout_ms = timeout_ms > 0 ? timeout_ms : JOB_NO_TIMEOUT;
-	attempt->bound = holding->deployer->conf->type == CONF_DEPLOYER_PROCESS;
-	holding->maybe_launched = false;
-	holding->asked_s = 0;
-	free(holding->result);
-	holding->result = NULL;
+	attempt->bound = deployer->conf->type == CONF_DEPLOYER_PROCESS;
 }
 
-/* Freezes the parameters of the next attempt or step and stores them. */
+/* Freezes the parameters of an attempt or step. */
+static bool draw_up(const struct deployer *deployer, struct job *job, unsigned number, unsigned step, struct error *err)
+{
+	struct job_attempt *attempt = &job->attempt;
+	char *request;
+
+	attempt->number = number;
+	attempt->step = step;
+	free(attempt->token);
+	attempt->token = job_token(job->id, number, step);
+	request = exec_prepare(deployer->exec, job, err);
+	if (request != NULL)
+		freeze(deployer, job, request);
+	return request != NULL;
+}
+
+/* What is amiss is found, and told, once the job is there. */
+bool launch_draw_up(struct worker *worker, struct job *job)
+{
+	const struct deployer *deployer = worker_find_deployer(worker, job->deployer);
+	struct error err;
+
+	if (!worker_may_launch(worker) || deployer == NULL)
+		return false;
+	if (draw_up(deployer, job, 1, 0, &err))
+		return true;
+	job->attempt.number = 0;
+	xreplace(&job->attempt.token, NULL);
+	return false;
+}
+
+void launch_intended(struct holding *holding)
+{
+	counters_free(holding);
+	holding_enter(holding, HOLDING_LAUNCHING);
+	ask(holding);
+}
+
+/* Stores what the next attempt or step is. */
 static void prepare_screened(struct holding *holding)
 {
-	struct job_attempt *attempt = &holding->job->attempt;
 	struct error err;
-	char *request;
 
 	if (holding->deployer == NULL || holding->deployer == &holding->worker->removed ||
 	    holding->deployer == &holding->worker->removed_process) {
 		reject_removed(holding);
 		return;
 	}
-	attempt->number = holding->next_number;
-	attempt->step = holding->next_step;
-	free(attempt->token);
-	attempt->token = job_token(holding->job->id, attempt->number, attempt->step);
-	request = exec_prepare(holding->deployer->exec, holding->job, &err);
-	if (request == NULL) {
+	if (!draw_up(holding->deployer, holding->job, holding->next_number, holding->next_step, &err)) {
 		launch_fail(holding, "rejected", err.text);
 		return;
 	}
-	freeze(holding, request);
+	holding->maybe_launched = false;
+	holding->asked_s = 0;
+	free(holding->result);
+	holding->result = NULL;
 	holding_enter(holding, HOLDING_INTENDING);
 	intend(holding);
 }

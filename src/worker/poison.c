@@ -3,7 +3,7 @@
  *
  * The master tells the survivors what a worker that died by its own fault had in hand (ipc/in_hand.h);
  * the store counts that once per dead worker, whoever notes it.  Who handles a message or launches a job
- * asks the count before, and what has crashed two is recorded, told and settled instead.  A job that may
+ * asks the count before (the store itself where an admission brings the intent along), and what has crashed two is recorded, told and settled instead.  A job that may
  * be running is never given up for this: that would let another of its project start beside it. */
 #include "worker/poison.h"
 
@@ -26,7 +26,7 @@ static void on_counted(void *arg, size_t count, const struct error *err)
 	if (err != NULL && !worker->leaving)
 		log_warn(&worker->log, "whether %s has crashed workers is not known: %s; handling it", question->key,
 			err->text);
-	if (err == NULL || !worker->leaving)
+	if (!worker->leaving)
 		question->done(question->arg, err == NULL && count >= POISON_CRASHES);
 	free(question->key);
 	free(question);

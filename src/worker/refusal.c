@@ -50,7 +50,8 @@ static void on_refusal_recorded(void *arg)
 	struct intake *intake = refusal->intake;
 	enum queue_verdict verdict = intake->conf->malformed == CONF_MALFORMED_DEAD_LETTER ? QUEUE_DEAD : QUEUE_DONE;
 
-	queue_settle(refusal->message, verdict, on_refusal_settled, intake);
+	if (intake->queue != NULL)
+		queue_settle(refusal->message, verdict, on_refusal_settled, intake);
 	refusal_destroy(refusal);
 }
 

@@ -300,5 +300,6 @@ void settle_init(struct worker *worker)
 {
 	list_init(&worker->noting);
 	list_init(&worker->dropped);
+	list_init(&worker->unheard_of);
 	ev_init(&worker->note_linger, on_note_linger);
 }

@@ -199,7 +199,8 @@ static char *dedup_key(const struct job *job, const char *event)
 	return xasprintf("job/%s/%lld/%u/%s", job->id, (long long)job->seq, job->attempt.number, event);
 }
 
-static void tell(struct worker *worker, const struct job *job, const char *event, bool with_move)
+/* By its owner, of what it is or will be. */
+static void tell_of(struct worker *worker, const struct job *by, const struct job *job, const char *event, bool with_move)
 {
 	struct store_delivery *deliveries;
 	struct audience audience;
@@ -215,7 +216,7 @@ static void tell(struct worker *worker, const struct job *job, const char *event
 				.sink = audience.sinks[i], .event = event, .job_id = job->id, .payload = payload,
 			};
 		deliver_say(worker->deliver, &(struct deliver_words){ .deliveries = deliveries, .count = audience.count,
-			.dedup_key = key, .by = job, .with_move = with_move }, NULL, NULL);
+			.dedup_key = key, .by = by, .with_move = with_move }, NULL, NULL);
 		free(deliveries);
 		free(payload);
 		free(key);
@@ -223,9 +224,20 @@ static void tell(struct worker *worker, const struct job *job, const char *event
 	disperse(&audience);
 }
 
+static void tell(struct worker *worker, const struct job *job, const char *event, bool with_move)
+{
+	tell_of(worker, job, job, event, with_move);
+}
+
+/* Before its first attempt, though that may have been intended by the same commit. */
 void tell_accepted(struct worker *worker, const struct job *job)
 {
-	tell(worker, job, "accepted", false);
+	struct job accepted = *job;
+
+	accepted.attempt = (struct job_attempt){ 0 };
+	if (job->state == JOB_LAUNCHING)
+		accepted.state = JOB_QUEUED;
+	tell_of(worker, job, &accepted, "accepted", false);
 }
 
 void tell_started(struct worker *worker, const struct job *job)

@@ -274,7 +274,7 @@ void worker_destroy(struct worker *worker)
 	ev_signal_stop(worker->loop, &worker->on_term);
 	ev_signal_stop(worker->loop, &worker->on_quit);
 	for (size_t i = 0; worker->intakes != NULL && i < worker->conf->queue_count; i++)
-		queue_destroy(worker->intakes[i].queue);
+		intake_close(&worker->intakes[i]);
 	backlog_finish(worker);
 	for (size_t i = 0; worker->deployers != NULL && i < worker->conf->deployer_count; i++)
 		exec_destroy(worker->deployers[i].exec);
@@ -284,6 +284,7 @@ void worker_destroy(struct worker *worker)
 	retention_destroy(worker->retention);
 	deliver_destroy(worker->deliver);
 	holdings_finish(worker);
+	adopt_finish(worker);
 	for (size_t i = 0; worker->intakes != NULL && i < worker->conf->queue_count; i++)
 		intake_finish(&worker->intakes[i]);
 	aws_destroy(worker->aws);

@@ -90,6 +90,7 @@ struct worker {
 
 	struct table holdings;          /* struct holding, by job id */
 	struct list noting;             /* holdings whose settled message is not noted in the store yet */
+	struct list unheard_of;         /* adopt.c: jobs of ours that are not held, and being read */
 	struct list dropped;            /* holdings that only an outstanding completion keeps */
 	unsigned running;               /* holdings that were launched and have not ended */
 	uint64_t jobs_done;
@@ -171,6 +172,8 @@ void drain_check(struct worker *worker);
 /* intake.c */
 void intake_init(struct intake *intake, struct worker *worker, const struct conf_queue *conf);
 /* Forgets what waits for a store that is closed. */
+/* The queue goes, with all its messages; what completes later finds none. */
+void intake_close(struct intake *intake);
 void intake_finish(struct intake *intake);
 void intake_start(struct worker *worker);
 /* Tells the queue how many more messages we take; called after every change of what we hold. */
@@ -189,6 +192,11 @@ void rates_init(struct worker *worker);
 
 /* adopt.c */
 void adopt_start(struct worker *worker);
+/* A job that the store says is ours, of which we have never heard: what made it ours was stored, and its completion
+ * said that it was not.  It is taken up as an adopted one. */
+void adopt_unheard_of(struct worker *worker, const char *id);
+/* Behind the store's end. */
+void adopt_finish(struct worker *worker);
 /* One worker died: its jobs are anyone's now. */
 void adopt_orphans(struct worker *worker, const char *owner, const char *how);
 /* Asks the store what was granted, superseded or redelivered, and acts on it. */

@@ -367,17 +367,25 @@ static void on_admitted(void *arg, const struct error *err)
 	assert_null(err);
 }
 
+static bool intend(const struct store_admission *admission, struct job *job)
+{
+	return launch_draw_up(admission->intent_arg, job);
+}
+
 /* Admits a job of project p past the worker. */
 static void admit(struct bench *bench, const char *id, const char *message_id, bool released)
 {
 	struct job *job = job_create();
-	struct store_admission admission = { .job = job, .released = released };
+	struct store_admission admission = {
+		.job = job, .released = released, .intent = intend, .intent_arg = bench->worker,
+	};
 
 	job->id = strdup(id);
 	job->project = strdup("p");
 	job->deployer = strdup("mystical");
 	job->queue = strdup("deploys");
 	job->lock_key = strdup("p");
+	job->body = strdup("{}");
 	job->message.id = message_id != NULL ? strdup(message_id) : NULL;
 	job->message.receipt = message_id != NULL ? strdup("old") : NULL;
 	store_admit(bench->worker->store, &admission, 1, on_admitted, NULL);
@@ -388,20 +396,28 @@ static void admit(struct bench *bench, const char *id, const char *message_id, b
 
 static void test_job_whose_admission_was_thought_to_have_failed_is_launched(void **state)
 {
+	static const char *const events[] = { "accepted", "started" };
 	struct bench *bench = *state;
+	char *said;
 
+	bench_add_audience(bench, events, ARRAY_SIZE(events));
 	admit(bench, "a", "message-1", false);
+	check_job(bench, "a", JOB_LAUNCHING, NULL);
 	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
 	bench_turn(bench);
 	assert_int_equal(exec_memory_count(bench->exec), 1);
+	bench_turn(bench);
+	said = bench_said(bench, NULL);
+	assert_string_equal(said, "accepted started ");
+	free(said);
 	assert_int_equal(queue_memory_count(bench->queue), 1);
 	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
 	bench_run_until(bench, "end", bench_idle);
 	check_job(bench, "a", JOB_SUCCEEDED, NULL);
 }
 
-/* In the store it is ours and runs, but we do not hold it: whoever adopts it does, and needs its message. */
-static void test_redelivery_of_a_running_job_that_is_ours_and_not_held_is_left(void **state)
+/* As when the store gave it to us and said that it had not. */
+static void test_redelivery_of_a_running_job_that_is_ours_and_not_held_takes_it_up(void **state)
 {
 	struct bench *bench = *state;
 	const char *message_id;
@@ -410,11 +426,36 @@ static void test_redelivery_of_a_running_job_that_is_ours_and_not_held_is_left(v
 	holding_drop(holding_find(bench->worker, "a"));
 	queue_memory_redeliver(bench->queue, message_id);
 	bench_turn(bench);
-	assert_int_equal(queue_memory_deliveries(bench->queue, message_id), 2);
-	assert_int_equal(bench->worker->holdings.count, 0);
-	assert_int_equal(queue_memory_count(bench->queue), 1);
+	assert_int_equal(bench->worker->holdings.count, 1);
 	assert_int_equal(exec_memory_count(bench->exec), 1);
 	check_job(bench, "a", JOB_RUNNING, NULL);
+	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
+	bench_run_until(bench, "end", bench_idle);
+	check_job(bench, "a", JOB_SUCCEEDED, NULL);
+	assert_int_equal(exec_memory_count(bench->exec), 1);
+	assert_int_equal(queue_memory_count(bench->queue), 0);
+}
+
+static void test_full_batch_of_orphans_is_shared(void **state)
+{
+	struct bench *bench = *state;
+	char id[16];
+
+	for (unsigned i = 0; i < WORKER_ADOPT_BATCH; i++) {
+		snprintf(id, sizeof(id), "%u", i);
+		admit(bench, id, NULL, true);
+	}
+	assert_false(has_report(bench, REPORT_RELEASED));
+	adopt_start(bench->worker);
+	bench_turn(bench);
+	assert_int_equal(bench->worker->holdings.count, WORKER_ADOPT_BATCH);
+	assert_true(has_report(bench, REPORT_RELEASED));
+	/* One alone is none of the others' business. */
+	admit(bench, "more", NULL, true);
+	adopt_start(bench->worker);
+	bench_turn(bench);
+	assert_int_equal(bench->worker->holdings.count, WORKER_ADOPT_BATCH + 1);
+	assert_false(has_report(bench, REPORT_RELEASED));
 }
 
 static void test_drain_tells_of_what_it_granted_to_nobodys_job(void **state)
@@ -967,7 +1008,8 @@ int main(void)
 		TEST(test_redelivery_of_an_orphan_adopts_it_at_once),
 		TEST(test_running_task_of_a_removed_deployer_is_followed_to_its_end),
 		TEST(test_job_whose_admission_was_thought_to_have_failed_is_launched),
-		TEST(test_redelivery_of_a_running_job_that_is_ours_and_not_held_is_left),
+		TEST(test_redelivery_of_a_running_job_that_is_ours_and_not_held_takes_it_up),
+		TEST(test_full_batch_of_orphans_is_shared),
 		TEST(test_drain_tells_of_what_it_granted_to_nobodys_job),
 		TEST(test_release_in_the_turn_of_an_admission_holds_nothing_back),
 		TEST(test_release_in_the_turn_of_an_adoption_holds_nothing_back),
