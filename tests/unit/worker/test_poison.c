@@ -216,18 +216,20 @@ static void test_worker_takes_nothing_before_the_crashes_it_was_told_of_are_coun
 /* -- what is in hand -------------------------------------------------------------------------------- */
 
 static struct in_hand *page;
-static char seen[IN_HAND_KEY_BYTES];
+static char seen[2][IN_HAND_KEY_BYTES];
+static unsigned looks;
 
 static char *prepare_and_look(struct exec *exec, const struct job *job, struct error *err)
 {
 	(void)exec;
 	(void)job;
-	if (!in_hand_read(page, seen))
-		seen[0] = '\0';
+	assert_in_range(looks, 0, 1);
+	assert_true(in_hand_read(page, seen[looks++]));
 	error_set(err, ERROR_INVALID, "no");
 	return NULL;
 }
 
+/* Its message, while it is not in the store yet. */
 static void test_job_is_in_hand_while_it_is_prepared_and_nothing_is_afterwards(void **state)
 {
 	struct bench *bench = *state;
@@ -235,7 +237,7 @@ static void test_job_is_in_hand_while_it_is_prepared_and_nothing_is_afterwards(v
 	struct exec_impl impl = *real;
 	struct error err;
 	int fd = in_hand_create(&err);
-	char key[IN_HAND_KEY_BYTES];
+	char key[IN_HAND_KEY_BYTES], *message;
 
 	assert_true(fd >= 0);
 	page = in_hand_map(fd, &err);
@@ -244,11 +246,14 @@ static void test_job_is_in_hand_while_it_is_prepared_and_nothing_is_afterwards(v
 	close(fd);
 	impl.prepare = prepare_and_look;
 	bench->exec->impl = &impl;
-	queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL);
+	message = poison_message_key("deploys", queue_memory_put(bench->queue, "{\"id\":\"a\",\"project\":\"p\"}", NULL));
 	bench_turn(bench);
 	bench_run_until(bench, "end", bench_idle);
 	bench->exec->impl = real;
-	assert_string_equal(seen, "a");
+	assert_int_equal(looks, 2);
+	assert_string_equal(seen[0], message);
+	assert_string_equal(seen[1], "a");
+	free(message);
 	assert_false(in_hand_read(page, key));
 	in_hand_unmap(page);
 }

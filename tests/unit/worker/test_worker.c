@@ -394,6 +394,29 @@ static void admit(struct bench *bench, const char *id, const char *message_id, b
 	job_destroy(job);
 }
 
+static void keep_first(void *arg, const struct store_delivery *deliveries, size_t count, int64_t next_due_ms,
+	const struct error *err)
+{
+	(void)next_due_ms;
+	assert_null(err);
+	assert_true(count > 0);
+	*(char **)arg = xstrdup(deliveries[0].payload);
+}
+
+/* The same whatever the store, and whether the intent came along. */
+static void check_acceptance(struct bench *bench)
+{
+	const struct store_delivery_filter filter = { .max = 1 };
+	char *payload = NULL;
+
+	store_deliveries(bench->worker->store, &filter, keep_first, &payload);
+	bench_turn(bench);
+	assert_non_null(strstr(payload, "accepted"));
+	assert_non_null(strstr(payload, "\"state\":\"queued\""));
+	assert_null(strstr(payload, "\"attempt\""));
+	free(payload);
+}
+
 static void test_job_whose_admission_was_thought_to_have_failed_is_launched(void **state)
 {
 	static const char *const events[] = { "accepted", "started" };
@@ -410,6 +433,7 @@ static void test_job_whose_admission_was_thought_to_have_failed_is_launched(void
 	said = bench_said(bench, NULL);
 	assert_string_equal(said, "accepted started ");
 	free(said);
+	check_acceptance(bench);
 	assert_int_equal(queue_memory_count(bench->queue), 1);
 	exec_memory_exit(bench->exec, task(bench, 0)->handle, 0);
 	bench_run_until(bench, "end", bench_idle);
