@@ -290,14 +290,14 @@ void answer_jobs(struct api *api, struct request *request)
 
 /* -- cancel, retry ---------------------------------------------------------------------------- */
 
-/* One that has ended can be retried once its end was told and its message is gone: in a moment, mostly. */
+/* One that has ended can be retried once its message is gone: in a moment, mostly. */
 static void answer_refused(struct request *request, const struct store_answer *answer, bool retry)
 {
 	const char *state = job_state_name(answer->state);
 
 	if (retry && job_state_final(answer->state))
 		request_answer_error(request, MHD_HTTP_CONFLICT, "conflict",
-			"it is %s, but its end is still being told or its message deleted; try again in a few seconds", state);
+			"it is %s, but its message is still being deleted; try again in a few seconds", state);
 	else
 		request_answer_error(request, MHD_HTTP_CONFLICT, "conflict", "it is %s", state);
 }
