@@ -95,7 +95,7 @@ static bool may_be_untold(const struct job *job)
 
 	if (attempt->number == 0)
 		return job->state != JOB_FAILED;
-	return job->state == JOB_LAUNCHING && attempt->number == 1 && attempt->step == 0;
+	return (job->state == JOB_LAUNCHING || job->state == JOB_CANCELLING) && attempt->number == 1 && attempt->step == 0;
 }
 
 static void take_up(struct worker *worker, struct job *job)

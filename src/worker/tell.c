@@ -235,7 +235,7 @@ void tell_accepted(struct worker *worker, const struct job *job)
 	struct job accepted = *job;
 
 	accepted.attempt = (struct job_attempt){ 0 };
-	if (job->state == JOB_LAUNCHING)
+	if (job->state == JOB_LAUNCHING || job->state == JOB_CANCELLING)
 		accepted.state = JOB_QUEUED;
 	tell_of(worker, job, &accepted, "accepted", false);
 }

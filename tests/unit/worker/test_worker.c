@@ -460,6 +460,50 @@ static void test_redelivery_of_a_running_job_that_is_ours_and_not_held_takes_it_
 	assert_int_equal(queue_memory_count(bench->queue), 0);
 }
 
+static void on_cancel(void *arg, const struct store_answer *answer, const struct error *err)
+{
+	(void)arg;
+	assert_null(err);
+	assert_int_equal(answer->verdict, STORE_ASKED_BEGUN);
+}
+
+static void on_disowned(void *arg, size_t count, const struct error *err)
+{
+	(void)arg;
+	assert_null(err);
+	assert_int_equal(count, 1);
+}
+
+static bool was_cancelled(struct bench *bench)
+{
+	struct job *job = bench_job(bench, "a");
+	bool yes = job->state == JOB_CANCELLED;
+
+	job_destroy(job);
+	return yes;
+}
+
+/* Whoever was to tell of its acceptance died before. */
+static void test_acceptance_of_a_cancelled_job_is_told_before_its_end(void **state)
+{
+	static const char *const events[] = { "accepted", "cancelled" };
+	struct bench *bench = *state;
+	struct worker *worker = bench->worker;
+	char *said;
+
+	bench_add_audience(bench, events, ARRAY_SIZE(events));
+	admit(bench, "a", NULL, false);
+	store_cancel(worker->store, "a", "the test", on_cancel, NULL);
+	store_disown(worker->store, worker->heritage.owner, on_disowned, NULL);
+	bench_turn(bench);
+	adopt_start(worker);
+	bench_run_until(bench, "end", was_cancelled);
+	said = bench_said(bench, NULL);
+	assert_string_equal(said, "accepted cancelled ");
+	free(said);
+	check_acceptance(bench);
+}
+
 static void test_full_batch_of_orphans_is_shared(void **state)
 {
 	struct bench *bench = *state;
@@ -1033,6 +1077,7 @@ int main(void)
 		TEST(test_running_task_of_a_removed_deployer_is_followed_to_its_end),
 		TEST(test_job_whose_admission_was_thought_to_have_failed_is_launched),
 		TEST(test_redelivery_of_a_running_job_that_is_ours_and_not_held_takes_it_up),
+		TEST(test_acceptance_of_a_cancelled_job_is_told_before_its_end),
 		TEST(test_full_batch_of_orphans_is_shared),
 		TEST(test_drain_tells_of_what_it_granted_to_nobodys_job),
 		TEST(test_release_in_the_turn_of_an_admission_holds_nothing_back),
